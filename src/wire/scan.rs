@@ -109,7 +109,7 @@ const fn classes() -> [u16; 256] {
         }
     }
     let mut table = [0; 256];
-    let mut i = 0;
+    let mut i = 0usize;
     while i < 256 {
         let b = i as u8;
         let alphanum = b.is_ascii_alphanumeric();

@@ -16,6 +16,11 @@ extern crate alloc;
 pub(crate) mod arena;
 #[cfg_attr(not(test), allow(dead_code))] // the client core holds one
 pub(crate) mod entropy;
+pub mod config;
+pub mod error;
+pub mod id;
+pub mod im;
+pub mod limits;
 pub mod sip;
 pub mod time;
 pub mod wire;

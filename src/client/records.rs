@@ -1,0 +1,27 @@
+//! Events while they wait: plain values, whose text stays in the arena until they are polled.
+
+use core::net::SocketAddr;
+
+use crate::arena::Block;
+use crate::client::event::{ReportKind, ReportOutcome, Trust};
+use crate::error::Failure;
+use crate::id::{ChallengeId, IncomingId, PathId, SendId};
+use crate::time::Instant;
+
+/// A waiting event.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Record {
+    Registered { path: PathId, expires: u32 },
+    Refreshed { path: PathId, expires: u32 },
+    Lost { path: PathId },
+    Retrying { path: PathId, failure: Failure, retry_at: Instant },
+    Failed { path: PathId, failure: Failure },
+    Deregistered,
+    /// One document, or several: polled one report at a time.
+    Reports { block: Block, cursor: u16, trust: Trust },
+    WindowClosed { id: SendId },
+    ReportDone { id: IncomingId, kind: ReportKind, outcome: ReportOutcome },
+    Challenge { id: ChallengeId },
+    Mapped { path: PathId, address: SocketAddr },
+    OwnerMustRegister,
+}

@@ -1,0 +1,243 @@
+//! The rows of the client's tables.
+//!
+//! All are plain values with a constant `FREE`, so that tables fit a `static`. A row holds ids,
+//! deadlines and block handles; text and bytes lie in the arena.
+
+use crate::arena::Block;
+use crate::client::event::{ReportKind, SendOutcome};
+use crate::error::Failure;
+use crate::id::{ChallengeId, FlowId, IncomingId, PathId, SendId};
+use crate::sip::auth::Attempts;
+use crate::sip::draft::Cuts;
+use crate::sip::transaction::{
+    InviteServer, MergeKey, NonInviteClient, NonInviteServer, ServerKey,
+};
+use crate::time::Instant;
+
+/// Whether something waits to be transmitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wire {
+    /// Nothing to send.
+    Quiet,
+    /// The bytes go out at the next poll.
+    Due,
+}
+
+/// A transaction.
+#[derive(Clone, Copy, Debug)]
+pub struct Txn {
+    pub(crate) machine: Machine,
+    pub(crate) flow: FlowId,
+    pub(crate) wire: Wire,
+}
+
+/// Which of the machines, with what only it has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Machine {
+    Free,
+    /// A request of ours; its bytes are those of the row in the request table.
+    Client { machine: NonInviteClient, branch: u64, method: Code, request: Option<u8> },
+    /// A request that came in. `response` is there until it went out; then, on a datagram flow,
+    /// the row shrinks to an [`Echo`].
+    Server { machine: NonInviteServer, key: ServerKey, merge: Option<MergeKey>, tag: u32, response: Option<Block>, incoming: Option<IncomingId> },
+    /// An INVITE that came in and was refused; `response` is kept for its retransmissions.
+    InviteServer { machine: InviteServer, key: ServerKey, merge: Option<MergeKey>, response: Option<Block> },
+}
+
+/// The methods of our own requests, for matching by CSeq (RFC 3261 §17.1.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Code {
+    Register,
+    Message,
+    Options,
+}
+
+impl Txn {
+    pub(crate) const FREE: Self =
+        Self { machine: Machine::Free, flow: FlowId(0), wire: Wire::Quiet };
+
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        match &self.machine {
+            Machine::Free => None,
+            Machine::Client { machine, .. } => machine.deadline(),
+            Machine::Server { machine, .. } => machine.deadline(),
+            Machine::InviteServer { machine, .. } => machine.deadline(),
+        }
+    }
+}
+
+/// A request of ours from command to terminal event.
+#[derive(Clone, Copy, Debug)]
+pub struct Request {
+    pub(crate) state: RequestState,
+    pub(crate) kind: RequestKind,
+    /// The kept request: as drafted, or as it last went out.
+    pub(crate) block: Option<Block>,
+    /// Where the hop's headers go in it.
+    pub(crate) cuts: Cuts,
+    /// Hash of the Request-URI: one pending request per target (RFC 3428 §8).
+    pub(crate) target: u64,
+    /// Order of commands.
+    pub(crate) order: u32,
+    pub(crate) since: Instant,
+    pub(crate) cseq: u32,
+    pub(crate) attempts: Attempts,
+    /// The path it goes by.
+    pub(crate) path: PathId,
+    /// Paths that were tried in vain, one bit each.
+    pub(crate) tried: u8,
+    /// Whether it was sent once more because its flow was lost.
+    pub(crate) resent: u8,
+}
+
+/// Where a request stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RequestState {
+    Free,
+    /// It waits for its target, its path or a transaction.
+    Queued,
+    /// A transaction carries it.
+    InFlight,
+    /// It waits for `Client::answer`.
+    Challenged { id: ChallengeId, until: Instant },
+    /// It is over; the event waits to be polled.
+    Ended(Ending),
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Sent(SendOutcome),
+    Reported(ReportEnding),
+}
+
+/// How a report ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ReportEnding {
+    Sent,
+    Failed(Failure),
+}
+
+/// What a request is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RequestKind {
+    /// REGISTER, also the one that ends the registration.
+    Register,
+    /// OPTIONS to keep a datagram flow open.
+    KeepAlive,
+    /// A message of the application's.
+    Message { id: SendId, privacy: Privacy },
+    /// A report on an incoming message.
+    Report { id: IncomingId, kind: ReportKind },
+}
+
+/// Whether a request hides its user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Privacy {
+    None,
+    Id,
+}
+
+impl Request {
+    pub(crate) const FREE: Self = Self {
+        state: RequestState::Free,
+        kind: RequestKind::Register,
+        block: None,
+        cuts: Cuts::NONE,
+        target: 0,
+        order: 0,
+        since: Instant::ZERO,
+        cseq: 0,
+        attempts: Attempts::NEW,
+        path: PathId(0),
+        tried: 0,
+        resent: 0,
+    };
+
+    /// Whether it counts for its target's queue (RFC 3428 §8).
+    pub(crate) const fn is_pager(&self) -> bool {
+        matches!(self.kind, RequestKind::Message { .. } | RequestKind::Report { .. })
+    }
+}
+
+/// A message that came in and may have reports sent on it.
+#[derive(Clone, Copy, Debug)]
+pub struct Ticket {
+    /// `None`: the row is free.
+    pub(crate) id: Option<IncomingId>,
+    /// Hash of (sender, Message-ID).
+    pub(crate) hash: u64,
+    /// What a report needs of the message; see `im::pager`.
+    pub(crate) block: Option<Block>,
+    pub(crate) delivery: TicketState,
+    pub(crate) display: TicketState,
+}
+
+/// Where a report of ours stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TicketState {
+    /// It was not asked for, or may not be sent.
+    NotAskedFor,
+    /// The application has not said that it happened.
+    Open,
+    /// It waits for the next minute of its target.
+    Delayed { since: Instant },
+    /// A request carries it.
+    UnderWay,
+    /// It is done.
+    Done,
+    /// It failed; a repetition of the message sends it again.
+    Failed,
+}
+
+impl Ticket {
+    pub(crate) const FREE: Self = Self {
+        id: None,
+        hash: 0,
+        block: None,
+        delivery: TicketState::NotAskedFor,
+        display: TicketState::NotAskedFor,
+    };
+}
+
+/// A message of ours whose reports are waited for (8.1.1 NOTE 3).
+#[derive(Clone, Copy, Debug)]
+pub struct Awaited {
+    /// `None`: the row is free.
+    pub(crate) id: Option<SendId>,
+    /// Hash of the Message-ID.
+    pub(crate) hash: u64,
+    pub(crate) until: Instant,
+}
+
+impl Awaited {
+    pub(crate) const FREE: Self = Self { id: None, hash: 0, until: Instant::ZERO };
+}
+
+/// A finished server transaction: what it takes to answer a retransmission (24 bytes).
+///
+/// RFC 3261 §17.2.2: the final response is sent again until Timer J; §8.2.7 allows to build it
+/// anew from the retransmitted request, which then echoes status and To tag.
+#[derive(Clone, Copy, Debug)]
+pub struct Echo {
+    pub(crate) key: Option<ServerKey>,
+    /// Low half of the merge key.
+    pub(crate) merge: u32,
+    pub(crate) tag: u32,
+    /// In ticks of 256 ms, rounded up.
+    pub(crate) until: u32,
+    /// 0: the row is free.
+    pub(crate) status: u16,
+}
+
+impl Echo {
+    pub(crate) const FREE: Self = Self { key: None, merge: 0, tag: 0, until: 0, status: 0 };
+}
+
+/// A message that was handed out: hash of (sender, Message-ID); 0: none.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen(pub(crate) u64);
+
+impl Seen {
+    pub(crate) const FREE: Self = Self(0);
+}

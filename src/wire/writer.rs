@@ -159,6 +159,16 @@ impl<'o> MessageWriter<'o> {
         }
     }
 
+    /// Bytes of the message so far, those included that found no room.
+    pub const fn len(&self) -> usize {
+        self.sink.len()
+    }
+
+    /// Never: a message has its start line from the beginning.
+    pub const fn is_empty(&self) -> bool {
+        false
+    }
+
     /// Ends the message without a body: `Content-Length: 0` (RFC 3261 §20.14).
     pub fn no_body(mut self) -> MessageWriter<'o, Complete> {
         self.sink.put(b"Content-Length: 0\r\n\r\n");

@@ -220,6 +220,9 @@ impl Value for SentBy<'_> {
 pub enum Branch<'a> {
     /// The magic cookie and these bits as 16 hexadecimal digits (RFC 3261 §8.1.1.7).
     New(u64),
+    /// The same with a key of the caller's before it, eight digits more, by which the response is
+    /// led back to one of many clients.
+    Keyed(u32, u64),
     /// One that exists, with its cookie: an ACK or CANCEL repeats that of its request.
     Token(Token<'a>),
 }
@@ -248,6 +251,11 @@ impl Value for Via<'_> {
         match self.branch {
             Branch::New(bits) => {
                 sink.put(b"z9hG4bK");
+                sink.put_hex(&bits.to_be_bytes());
+            }
+            Branch::Keyed(key, bits) => {
+                sink.put(b"z9hG4bK");
+                sink.put_hex(&key.to_be_bytes());
                 sink.put_hex(&bits.to_be_bytes());
             }
             Branch::Token(token) => token.write(sink),

@@ -1,0 +1,492 @@
+//! The server side: what is answered, and with what (RFC 3261 §8.2).
+//!
+//! A request is matched with the transactions and the remembered answers first (§17.2.3), then
+//! inspected in the order of §8.2: method, headers, content. Every answer that has no body and goes
+//! out over a datagram flow shrinks to an [`Echo`] once it went out. The 200 to a MESSAGE waits for
+//! the next poll, so that the application can refuse it.
+
+use core::net::SocketAddr;
+
+use crate::arena::Block;
+use crate::client::engine::{Engine, OneShotBytes};
+use crate::client::event::{Item, Trust};
+use crate::client::slots::{Echo, Machine, Txn, Wire};
+use crate::config::{Strangers, Transport};
+use crate::id::{FlowId, IncomingId};
+use crate::sip::transaction::{
+    InviteServer, MergeKey, NonInviteServer, OldFields, Reliability, RequestKey, ServerAction,
+    ServerKey, TopVia,
+};
+use crate::time::Instant;
+use crate::wire::error::ParseError;
+use crate::wire::message::Message;
+use crate::wire::name::{Method, Name, Status};
+use crate::wire::scan;
+use crate::wire::sink::TooSmall;
+use crate::wire::writer::{MessageWriter, Param, Raw, ReceivedVia, Text, Value, With};
+
+/// The methods of `Allow`: those that have a procedure here.
+pub(crate) const ALLOW: &str = "MESSAGE, OPTIONS, ACK, CANCEL";
+/// The content types of `Accept`; see [`crate::client::incoming`] for how each is read.
+pub(crate) const ACCEPT: &str =
+    "text/plain, text/*, message/cpim, message/imdn+xml, message/external-body, multipart/*, application/im-iscomposing+xml";
+/// Encodings that a body may have.
+#[cfg(feature = "deflate")]
+pub(crate) const ACCEPT_ENCODING: &str = "identity, deflate";
+/// Encodings that a body may have.
+#[cfg(not(feature = "deflate"))]
+pub(crate) const ACCEPT_ENCODING: &str = "identity";
+
+/// What an answer carries beyond the fields that every response copies.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Extra<'a> {
+    None,
+    /// Allow (405).
+    Allow,
+    /// Accept (415).
+    Accept,
+    /// Accept-Encoding (415).
+    AcceptEncoding,
+    /// Unsupported: the Require values of the request (420).
+    Unsupported,
+    /// Retry-After in seconds (480, 500).
+    RetryAfter(u32),
+    /// What this client can do (OPTIONS).
+    Capabilities,
+    /// A reason phrase instead of the usual one.
+    Reason(Text<'a>),
+}
+
+/// How a request is known: to its transaction, and among its copies.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Keys {
+    pub(crate) request: RequestKey,
+    pub(crate) merge: Option<MergeKey>,
+}
+
+/// A request being served.
+#[derive(Clone, Copy)]
+pub(crate) struct Served<'m, 'b> {
+    pub(crate) message: &'m Message<'b>,
+    pub(crate) method: Method<'b>,
+    pub(crate) flow: FlowId,
+    pub(crate) source: SocketAddr,
+    pub(crate) transport: Transport,
+    pub(crate) trust: Trust,
+    pub(crate) keys: Keys,
+}
+
+impl Engine<'_> {
+    /// A request that came in on `flow`.
+    pub(crate) fn request<'b>(&mut self, flow: FlowId, message: &Message<'b>) -> Item<'b> {
+        let Some((line, info)) = message.request().zip(self.flow(flow)) else {
+            return Item::Nothing;
+        };
+        let (source, transport) = (info.remote, info.transport);
+        let trust = if info.path.is_some() { Trust::Path } else { Trust::Stranger };
+        if let Err(error) = message.validate() {
+            return self.invalid(flow, source, message, error);
+        }
+        let keys = match self.keys(message, line.uri) {
+            Ok(keys) => keys,
+            Err(error) => return self.invalid(flow, source, message, error),
+        };
+        let method = line.method;
+        let served = Served { message, method, flow, source, transport, trust, keys };
+        let key = keys.request.of(method.as_bytes());
+        if method == Method::Ack {
+            self.ack(key);
+            return Item::Nothing;
+        }
+        if self.again(&served, key) {
+            return Item::Nothing;
+        }
+        if trust == Trust::Stranger && self.core.policy.strangers == Strangers::Drop {
+            self.core.stats.stranger = self.core.stats.stranger.saturating_add(1);
+            return Item::Nothing;
+        }
+        if method == Method::Cancel {
+            // RFC 3261 §9.2: 200 if there is a transaction to cancel, which then has no effect on
+            // one that has its final response; 481 if there is none.
+            let status = if self.known(keys.request.of(b"INVITE")) { 200 } else { 481 };
+            self.answer(&served, key, status, Extra::None);
+            return Item::Nothing;
+        }
+        if let Some(merge) = keys.merge
+            && self.merged(merge, key)
+        {
+            // RFC 3261 §8.2.2.2: the same request came by another way.
+            self.answer(&served, key, 482, Extra::None);
+            return Item::Nothing;
+        }
+        self.dispatch(served, key)
+    }
+
+    /// RFC 3261 §8.2.1 to §8.2.3: method, then headers, then content.
+    fn dispatch<'b>(&mut self, served: Served<'_, 'b>, key: ServerKey) -> Item<'b> {
+        let in_dialog = served.keys.merge.is_none();
+        match served.method {
+            Method::Message | Method::Options if served.message.header(Name::Require).is_some() => {
+                // RFC 3261 §8.2.2.3: no extension is understood that could be required here.
+                self.answer(&served, key, 420, Extra::Unsupported);
+            }
+            // RFC 3261 §12.2.2: there is no such dialog.
+            Method::Message | Method::Options | Method::Invite | Method::Info if in_dialog => {
+                self.answer(&served, key, 481, Extra::None);
+            }
+            Method::Message => return self.message(served, key),
+            Method::Options => self.answer(&served, key, 200, Extra::Capabilities),
+            // RFC 6665 §4.1.3: no subscription; RFC 3261 §15.1.2, RFC 3262 §3, RFC 3311 §5.2: no
+            // dialog.
+            Method::Notify | Method::Bye | Method::Prack | Method::Update => {
+                self.answer(&served, key, 481, Extra::None);
+            }
+            Method::Invite
+            | Method::Info
+            | Method::Register
+            | Method::Publish
+            | Method::Subscribe
+            | Method::Refer
+            | Method::Other(_) => self.answer(&served, key, 405, Extra::Allow),
+            // Both have been dealt with.
+            Method::Ack | Method::Cancel => {}
+        }
+        Item::Nothing
+    }
+
+    /// Answers with a final status in a transaction of its own.
+    pub(crate) fn answer(
+        &mut self,
+        served: &Served<'_, '_>,
+        key: ServerKey,
+        status: u16,
+        extra: Extra<'_>,
+    ) {
+        self.answer_incoming(served, key, status, extra, None);
+    }
+
+    /// As `answer`, for a message that the application may still refuse. Says whether there was
+    /// room; without it the peer was told so.
+    pub(crate) fn answer_incoming(
+        &mut self,
+        served: &Served<'_, '_>,
+        key: ServerKey,
+        status: u16,
+        extra: Extra<'_>,
+        incoming: Option<IncomingId>,
+    ) -> bool {
+        let tag = self.core.entropy.u32();
+        let Some(code) = Status::new(status) else { return false };
+        let (message, source) = (served.message, served.source);
+        let written = self.arena.alloc_with(|out| response(out, message, source, code, tag, extra));
+        let slot = self.free_txn();
+        let (Ok(block), Some(slot)) = (written, slot) else {
+            if let Ok(block) = written {
+                self.arena.free(block);
+            }
+            self.no_room(served);
+            return false;
+        };
+        let now = self.core.now;
+        let timers = self.core.policy.timers;
+        let reliability = reliability(served.transport);
+        let merge = served.keys.merge;
+        let machine = if served.method == Method::Invite {
+            let mut machine = InviteServer::start(now, reliability);
+            let sent = machine.respond(now, &timers, code);
+            debug_assert_eq!(sent, ServerAction::Send);
+            Machine::InviteServer { machine, key, merge, response: Some(block) }
+        } else {
+            let mut machine = NonInviteServer::start(now, &timers, reliability);
+            let sent = machine.respond(now, &timers, code);
+            debug_assert_eq!(sent, ServerAction::Send);
+            Machine::Server { machine, key, merge, tag, status, response: Some(block), incoming }
+        };
+        if let Some(txn) = self.txns.get_mut(slot) {
+            *txn = Txn { machine, flow: served.flow, wire: Wire::Due };
+        }
+        true
+    }
+
+    /// No transaction or no arena: the peer may try again later.
+    pub(crate) fn no_room(&mut self, served: &Served<'_, '_>) {
+        self.core.stats.no_room = self.core.stats.no_room.saturating_add(1);
+        // A 503 would have a proxy treat us as a failed server (RFC 3261 §21.5.4).
+        let status = match served.method {
+            Method::Message | Method::Invite => 480,
+            _ => 500,
+        };
+        self.stateless(served.flow, served.source, served.message, status, Extra::RetryAfter(10));
+    }
+
+    /// An answer without a transaction (RFC 3261 §8.2.7).
+    pub(crate) fn stateless(
+        &mut self,
+        flow: FlowId,
+        source: SocketAddr,
+        message: &Message<'_>,
+        status: u16,
+        extra: Extra<'_>,
+    ) {
+        let Some(code) = Status::new(status) else { return };
+        // RFC 3261 §8.2.7: the To tag of a stateless answer is the same each time.
+        let tag = self.echo_tag(message);
+        let written = self.arena.alloc_with(|out| response(out, message, source, code, tag, extra));
+        match written {
+            Ok(block) => self.one_shot(flow, OneShotBytes::Block(block)),
+            Err(_) => {
+                self.core.stats.answers_dropped = self.core.stats.answers_dropped.saturating_add(1);
+            }
+        }
+    }
+
+    fn echo_tag(&self, message: &Message<'_>) -> u32 {
+        let call_id = message.header(Name::CallId).unwrap_or_default();
+        let hash = crate::sip::transaction::key::hash(self.core.hash_seed, &[call_id]);
+        u32::try_from(hash >> 32).unwrap_or(0)
+    }
+
+    /// A request that breaks a header rule: answered if that is possible (RFC 3261 §8.2).
+    fn invalid<'b>(
+        &mut self,
+        flow: FlowId,
+        source: SocketAddr,
+        message: &Message<'b>,
+        error: ParseError,
+    ) -> Item<'b> {
+        let ack = message.request().is_some_and(|line| line.method == Method::Ack);
+        let legible = [Name::Via, Name::From, Name::To, Name::CallId, Name::CSeq]
+            .into_iter()
+            .all(|name| message.header(name).is_some());
+        match error.kind.status() {
+            // RFC 3261 §17.1.1.3: an ACK is never answered.
+            Some(status) if legible && !ack => {
+                self.core.stats.answered_unparsable =
+                    self.core.stats.answered_unparsable.saturating_add(1);
+                self.stateless(flow, source, message, status, Extra::None);
+            }
+            _ => self.core.stats.unparsable = self.core.stats.unparsable.saturating_add(1),
+        }
+        Item::Nothing
+    }
+
+    /// Bytes that are no message; answered if Via, From, To, Call-ID and CSeq are legible.
+    pub(crate) fn unparsable<'b>(
+        &mut self,
+        flow: FlowId,
+        bytes: &[u8],
+        error: ParseError,
+    ) -> Item<'b> {
+        let source = self.flow(flow).map(|flow| flow.remote);
+        match (Message::legible(bytes), source) {
+            (Some(message), Some(source)) if message.request().is_some() => {
+                self.invalid(flow, source, &message, error);
+            }
+            _ => self.core.stats.unparsable = self.core.stats.unparsable.saturating_add(1),
+        }
+        Item::Nothing
+    }
+
+    /// Whether the request belongs to a transaction, or to one that is remembered; if so it has
+    /// been dealt with.
+    fn again(&mut self, served: &Served<'_, '_>, key: ServerKey) -> bool {
+        for txn in self.txns.iter_mut() {
+            let action = match &mut txn.machine {
+                Machine::Server { machine, key: of, .. } if *of == key => machine.request(),
+                Machine::InviteServer { machine, key: of, .. } if *of == key => machine.request(),
+                _ => continue,
+            };
+            if action == ServerAction::Resend {
+                txn.wire = Wire::Due;
+            }
+            return true;
+        }
+        let now = ticks(self.core.now);
+        let live = |echo: &&Echo| echo.key == Some(key) && echo.until > now;
+        let Some(echo) = self.echoes.iter().find(live).copied() else {
+            return false;
+        };
+        let (message, source) = (served.message, served.source);
+        if let Some(status) = Status::new(echo.status) {
+            let written = self
+                .arena
+                .alloc_with(|out| response(out, message, source, status, echo.tag, Extra::None));
+            if let Ok(block) = written {
+                self.one_shot(served.flow, OneShotBytes::Block(block));
+            }
+        }
+        true
+    }
+
+    fn known(&self, key: ServerKey) -> bool {
+        self.txns.iter().any(|txn| match &txn.machine {
+            Machine::Server { key: of, .. } | Machine::InviteServer { key: of, .. } => *of == key,
+            Machine::Free | Machine::Client { .. } => false,
+        })
+    }
+
+    fn merged(&self, merge: MergeKey, key: ServerKey) -> bool {
+        let now = ticks(self.core.now);
+        self.txns.iter().any(|txn| match &txn.machine {
+            Machine::Server { key: of, merge: m, .. }
+            | Machine::InviteServer { key: of, merge: m, .. } => *m == Some(merge) && *of != key,
+            Machine::Free | Machine::Client { .. } => false,
+        }) || self
+            .echoes
+            .iter()
+            .any(|echo| echo.merge == Some(merge) && echo.key != Some(key) && echo.until > now)
+    }
+
+    fn ack(&mut self, key: ServerKey) {
+        let (now, timers) = (self.core.now, self.core.policy.timers);
+        for txn in self.txns.iter_mut() {
+            if let Machine::InviteServer { machine, key: of, .. } = &mut txn.machine
+                && *of == key
+            {
+                let _absorbed = machine.ack(now, &timers);
+                return;
+            }
+        }
+        self.core.stats.stray_ack = self.core.stats.stray_ack.saturating_add(1);
+    }
+
+    /// RFC 3261 §17.2.3 and §8.2.2.2.
+    fn keys(&self, message: &Message<'_>, uri: &[u8]) -> Result<Keys, ParseError> {
+        let seed = self.core.hash_seed;
+        let via = message.via()?;
+        let cseq = message.cseq()?;
+        let call_id = message.call_id()?;
+        let from_tag = message.from()?.tag().unwrap_or_default();
+        let to_tag = message.to()?.tag();
+        let top = TopVia {
+            value: message.values(Name::Via).next().unwrap_or_default(),
+            branch: via.branch(),
+            host: via.host_bytes(),
+            port: via.port,
+        };
+        let request = RequestKey::rfc3261(seed, &top).unwrap_or_else(|| {
+            let fields = OldFields {
+                request_uri: uri,
+                from_tag,
+                to_tag: to_tag.unwrap_or_default(),
+                call_id,
+                cseq: cseq.number,
+            };
+            RequestKey::rfc2543(seed, &top, &fields)
+        });
+        let method = cseq.method.as_bytes();
+        let merge = to_tag
+            .is_none()
+            .then(|| MergeKey::new(seed, from_tag, call_id, cseq.number, method));
+        Ok(Keys { request, merge })
+    }
+
+    /// Remembers the answer of a finished transaction; the oldest gives way.
+    pub(crate) fn remember(&mut self, echo: Echo) {
+        let now = ticks(self.core.now);
+        let free = self.echoes.iter().position(|echo| echo.until <= now);
+        let at = free.unwrap_or_else(|| usize::from(self.core.next_echo));
+        if free.is_none() {
+            self.core.stats.echoes_evicted = self.core.stats.echoes_evicted.saturating_add(1);
+            let next = self.core.next_echo.saturating_add(1);
+            let len = u16::try_from(self.echoes.len()).unwrap_or(u16::MAX);
+            self.core.next_echo = if next >= len { 0 } else { next };
+        }
+        if let Some(row) = self.echoes.get_mut(at) {
+            *row = echo;
+        }
+    }
+
+    /// Takes back the 200 to a message and answers otherwise. The block is that of the answer.
+    pub(crate) fn rewrite_status(
+        &mut self,
+        block: Block,
+        status: Status,
+        extra: Extra<'_>,
+    ) -> Result<Block, crate::arena::NoRoom> {
+        self.arena.rewrite(block, |old, out| {
+            let old = Message::parse(old).ok();
+            let mut w = MessageWriter::response(out, status, None);
+            for header in old.iter().flat_map(Message::headers) {
+                w.header(header.name, Raw(header.value));
+            }
+            put_extra(&mut w, extra, None);
+            w.no_body().finish()
+        })
+    }
+}
+
+/// Writes a response to `message` (RFC 3261 §8.2.6.2).
+pub(crate) fn response(
+    out: &mut [u8],
+    message: &Message<'_>,
+    source: SocketAddr,
+    status: Status,
+    tag: u32,
+    extra: Extra<'_>,
+) -> Result<usize, TooSmall> {
+    let reason = match extra {
+        Extra::Reason(text) => Some(text),
+        _ => None,
+    };
+    let mut w = MessageWriter::response(out, status, reason);
+    let mut vias = message.values(Name::Via);
+    if let Some(via) = vias.next() {
+        w.header(Name::Via, ReceivedVia { via, source });
+    }
+    for via in vias {
+        w.header(Name::Via, Raw(via));
+    }
+    let copy = |w: &mut MessageWriter<'_>, name: Name| {
+        if let Some(value) = message.header(name) {
+            w.header(name, Raw(value));
+        }
+    };
+    copy(&mut w, Name::From);
+    let to = message.header(Name::To).unwrap_or_default();
+    let has_tag = message.to().is_ok_and(|to| to.tag().is_some());
+    if has_tag || status.code() == 100 {
+        w.header(Name::To, Raw(to));
+    } else {
+        w.header(Name::To, With(Raw(to), &[Param::new_tag(u64::from(tag))]));
+    }
+    copy(&mut w, Name::CallId);
+    copy(&mut w, Name::CSeq);
+    put_extra(&mut w, extra, Some(message));
+    w.no_body().finish()
+}
+
+fn put_extra(w: &mut MessageWriter<'_>, extra: Extra<'_>, request: Option<&Message<'_>>) {
+    match extra {
+        Extra::None | Extra::Reason(_) => {}
+        Extra::Allow => w.header(Name::Allow, Text::fixed(ALLOW)),
+        Extra::Accept => w.header(Name::Accept, Text::fixed(ACCEPT)),
+        Extra::AcceptEncoding => w.header(Name::AcceptEncoding, Text::fixed(ACCEPT_ENCODING)),
+        Extra::Unsupported => {
+            let required = request.into_iter().flat_map(|m| m.values(Name::Require));
+            w.list(Name::Unsupported, required.map(Raw));
+        }
+        Extra::RetryAfter(seconds) => w.header(Name::RetryAfter, seconds),
+        Extra::Capabilities => {
+            // RFC 3261 §11.2.
+            w.header(Name::Allow, Text::fixed(ALLOW));
+            w.header(Name::Accept, Text::fixed(ACCEPT));
+            w.header(Name::AcceptEncoding, Text::fixed(ACCEPT_ENCODING));
+            w.header(Name::Supported, Text::fixed("path, outbound"));
+        }
+    }
+}
+
+pub(crate) const fn reliability(transport: Transport) -> Reliability {
+    if transport.is_stream() { Reliability::Reliable } else { Reliability::Unreliable }
+}
+
+/// A time in ticks of 256 ms, for rows that have to be small; the end of time after 34 years.
+pub(crate) fn ticks(at: Instant) -> u32 {
+    u32::try_from(at.as_millis() >> 8).unwrap_or(u32::MAX)
+}
+
+/// The first bytes of a value up to white space: for names in lists.
+pub(crate) fn first_token(value: &[u8]) -> &[u8] {
+    scan::Class::TOKEN.split(value).0
+}

@@ -210,6 +210,27 @@ pub fn trim_end(mut bytes: &[u8]) -> &[u8] {
     bytes
 }
 
+/// The offset of the first byte below 0x20 or equal to 0x7f.
+#[allow(clippy::arithmetic_side_effects)] // Offsets within a slice.
+#[inline]
+pub fn find_control(bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::MAX / 255;
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (i, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        // A byte below n borrows in `x - n`; the lowest byte found this way is always right.
+        let low = word.wrapping_sub(ONES * 0x20) & !word;
+        let del = word ^ (ONES * 0x7f);
+        let del = del.wrapping_sub(ONES) & !del;
+        let hits = (low | del) & (ONES * 0x80);
+        if hits != 0 {
+            return Some(i * 8 + (hits.trailing_zeros() / 8) as usize);
+        }
+    }
+    let at = rest.iter().position(u8::is_ascii_control)?;
+    Some(words.len() * 8 + at)
+}
+
 /// Whether two byte strings are equal but for the case of ASCII letters.
 ///
 /// Equal bytes, the usual case, cost one comparison of memory.

@@ -265,6 +265,9 @@ pub struct Config<'a> {
     /// The path MTU in bytes, if it is known: a datagram request may be 200 bytes shorter than
     /// this, else 1300 (RFC 3261 §18.1.1).
     pub path_mtu: Option<u16>,
+    /// The longest message that the driver's buffer of a stream holds, in bytes (default 8192);
+    /// longer ones are answered 413 and skipped.
+    pub stream_buffer: u16,
     /// Delivery reports.
     pub delivery_reports: DeliveryReports,
     /// Display reports.
@@ -309,6 +312,7 @@ impl<'a> Config<'a> {
             end_to_end: EndToEnd::Unknown,
             credentials_reserve: 400,
             path_mtu: None,
+            stream_buffer: 8192,
             delivery_reports: DeliveryReports::OnCommand,
             display_reports: DisplayReports::OnCommand,
             reports_per_minute: 60,

@@ -74,10 +74,9 @@ pub enum Complete {}
 ///     Ok(w.body(Text::new("text/plain")?, text.as_bytes()).finish())
 /// }
 ///
-/// let needed = write(&mut [], "Hello Bob")?.map_err(|e| e.needed);
-/// assert_eq!(needed, Err(207));
-/// let mut out = [0; 207];
-/// assert_eq!(write(&mut out, "Hello Bob")?, Ok(207));
+/// let Err(TooSmall { needed }) = write(&mut [], "Hello Bob")? else { unreachable!() };
+/// let mut out = vec![0; needed];
+/// assert_eq!(write(&mut out, "Hello Bob")?, Ok(needed));
 /// assert!(out.ends_with(b"\r\nContent-Length: 9\r\n\r\nHello Bob"));
 /// # Ok::<(), TextError>(())
 /// ```

@@ -82,6 +82,25 @@ pub(crate) enum NoRoom {
     Blocks { limit: usize },
 }
 
+/// All blocks of an arena, to be read while another is written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Blocks<'a> {
+    bytes: &'a [u8],
+    spans: &'a [Span],
+}
+
+impl<'a> Blocks<'a> {
+    /// The bytes of a block.
+    pub(crate) fn get(self, block: Block) -> &'a [u8] {
+        let span = self
+            .spans
+            .get(usize::from(block.index))
+            .filter(|s| s.generation == block.generation.get());
+        debug_assert!(span.is_some(), "{block:?} was freed");
+        span.and_then(|span| self.bytes.get(span.range())).unwrap_or_default()
+    }
+}
+
 /// An arena over borrowed storage. Made anew for each use; it is three references.
 #[derive(Debug)]
 pub(crate) struct Arena<'a> {
@@ -130,9 +149,7 @@ impl<'a> Arena<'a> {
 
     /// The bytes of a block.
     pub(crate) fn get(&self, block: Block) -> &[u8] {
-        self.span(block)
-            .and_then(|span| self.bytes.get(span.range()))
-            .unwrap_or_default()
+        self.view().get(block)
     }
 
     /// A new block with a copy of `bytes`.
@@ -155,7 +172,7 @@ impl<'a> Arena<'a> {
         &mut self,
         mut write: impl FnMut(&mut [u8]) -> Result<usize, TooSmall>,
     ) -> Result<Block, NoRoom> {
-        self.place(|_, tail| write(tail), None)
+        self.alloc_from(|_, tail| write(tail))
     }
 
     /// A new block that `write` makes from an old one, which stays until it is freed.
@@ -164,9 +181,44 @@ impl<'a> Arena<'a> {
     pub(crate) fn rewrite(
         &mut self,
         old: Block,
-        write: impl FnMut(&[u8], &mut [u8]) -> Result<usize, TooSmall>,
+        mut write: impl FnMut(&[u8], &mut [u8]) -> Result<usize, TooSmall>,
     ) -> Result<Block, NoRoom> {
-        self.place(write, Some(old))
+        self.alloc_from(|blocks, tail| write(blocks.get(old), tail))
+    }
+
+    /// A new block that `write` makes from any others. It may run a second time.
+    pub(crate) fn alloc_from(
+        &mut self,
+        mut write: impl FnMut(Blocks<'_>, &mut [u8]) -> Result<usize, TooSmall>,
+    ) -> Result<Block, NoRoom> {
+        let limit = self.spans.len();
+        let Some(index) = self.spans.iter().position(|span| span.generation & 1 == 0) else {
+            return Err(NoRoom::Blocks { limit });
+        };
+        let available = self.available();
+        let mut result = self.offer(&mut write);
+        if let Err(TooSmall { needed }) = result
+            && needed <= available
+        {
+            self.compact();
+            result = self.offer(&mut write);
+        }
+        let len = result.map_err(|TooSmall { needed }| NoRoom::Bytes { needed, available })?;
+        // Both are within `bytes`, and `index` is below NIL: see `new`.
+        #[allow(clippy::cast_possible_truncation)]
+        let (start, len, index) = (self.top() as u32, len as u32, index as u16);
+        Ok(self.link(index, start, len))
+    }
+
+    /// All blocks, to be read.
+    pub(crate) fn view(&self) -> Blocks<'_> {
+        Blocks { bytes: self.bytes, spans: self.spans }
+    }
+
+    /// The bytes of a block, for as long as the storage is borrowed.
+    pub(crate) fn into_bytes(self, block: Block) -> &'a [u8] {
+        let Self { bytes, spans, .. } = self;
+        Blocks { bytes, spans }.get(block)
     }
 
     /// Gives back what a block has past `len` bytes.
@@ -204,48 +256,15 @@ impl<'a> Arena<'a> {
         self.state.blocks = self.state.blocks.saturating_sub(1);
     }
 
-    fn place(
-        &mut self,
-        mut write: impl FnMut(&[u8], &mut [u8]) -> Result<usize, TooSmall>,
-        old: Option<Block>,
-    ) -> Result<Block, NoRoom> {
-        let limit = self.spans.len();
-        let Some(index) = self.spans.iter().position(|span| span.generation & 1 == 0) else {
-            return Err(NoRoom::Blocks { limit });
-        };
-        let available = self.available();
-        let mut result = self.offer(&mut write, old);
-        if let Err(TooSmall { needed }) = result
-            && needed <= available
-        {
-            self.compact();
-            result = self.offer(&mut write, old);
-        }
-        let len = result.map_err(|TooSmall { needed }| NoRoom::Bytes { needed, available })?;
-        // Both are within `bytes`, and `index` is below NIL: see `new`.
-        #[allow(clippy::cast_possible_truncation)]
-        let (start, len, index) = (self.top() as u32, len as u32, index as u16);
-        Ok(self.link(index, start, len))
-    }
-
     /// Runs `write` on the tail; a length it cannot have used is a lack of room.
     fn offer(
         &mut self,
-        write: &mut impl FnMut(&[u8], &mut [u8]) -> Result<usize, TooSmall>,
-        old: Option<Block>,
+        write: &mut impl FnMut(Blocks<'_>, &mut [u8]) -> Result<usize, TooSmall>,
     ) -> Result<usize, TooSmall> {
-        let old = old.and_then(|old| self.span(old));
         let top = self.top();
-        let (below, tail) = self.bytes.split_at_mut_checked(top).unwrap_or_default();
-        let old = old
-            .and_then(|old| below.get(old.range()))
-            .unwrap_or_default();
-        let len = write(old, tail)?;
-        if len > tail.len() {
-            Err(TooSmall { needed: len })
-        } else {
-            Ok(len)
-        }
+        let (bytes, tail) = self.bytes.split_at_mut_checked(top).unwrap_or_default();
+        let len = write(Blocks { bytes, spans: self.spans }, tail)?;
+        if len > tail.len() { Err(TooSmall { needed: len }) } else { Ok(len) }
     }
 
     /// Puts a row to the end of the list.
@@ -291,15 +310,6 @@ impl<'a> Arena<'a> {
             to = to.saturating_add(span.len);
             index = span.next;
         }
-    }
-
-    fn span(&self, block: Block) -> Option<Span> {
-        let span = self
-            .spans
-            .get(usize::from(block.index))
-            .filter(|s| s.generation == block.generation.get());
-        debug_assert!(span.is_some(), "{block:?} was freed");
-        span.copied()
     }
 
     fn span_mut(&mut self, block: Block) -> Option<&mut Span> {

@@ -1,0 +1,511 @@
+//! Requests of ours, from the command to the terminal event.
+//!
+//! A row of the request table holds a draft (see [`crate::sip::draft`]). It is launched when its
+//! target has no other request pending (RFC 3428 §8), its path is up and a transaction is free:
+//! only then Via, Route, CSeq and credentials are written, and the size on the wire decides between
+//! datagram and stream (RFC 3261 §18.1.1). A challenge, a lost flow or a server that cannot serve
+//! puts the row back to the queue, to be launched once more with everything new; how often, each
+//! reason bounds. Whatever the end is, it is told once.
+
+use crate::client::credentials::Purpose as AuthPurpose;
+use crate::client::engine::{Engine, Row};
+use crate::client::event::{Purpose, SendOutcome};
+use crate::client::flows::{LongFlow, PathState};
+use crate::client::slots::{
+    Code, Ending, Machine, Privacy, ReportEnding, Request, RequestKind, RequestState, Txn, Wire,
+};
+use crate::client::serve::reliability;
+use crate::config::{EndToEnd, KeepAlive, Transport};
+use crate::error::Failure;
+use crate::id::{FlowId, PathId};
+use crate::im::tags::{PAGER_LIMIT, WARNING_ANONYMITY};
+use crate::sip::draft::{self, Hop, KeepOffer};
+use crate::sip::transaction::{ClientAction, NonInviteClient};
+use crate::wire::header::{RetryAfter, Warning};
+use crate::wire::message::Message;
+use crate::wire::name::{Method, Name, Status};
+
+/// Whether a step did something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    Done,
+    Nothing,
+}
+
+/// What came of trying to launch a request.
+enum Launch {
+    Launched,
+    /// It has to wait for a flow, a transaction or arena.
+    Wait,
+    /// It would be this long, at or over the pager limit.
+    TooLarge(usize),
+}
+
+impl Code {
+    pub(crate) const fn method(self) -> Method<'static> {
+        match self {
+            Self::Register => Method::Register,
+            Self::Message => Method::Message,
+            Self::Options => Method::Options,
+        }
+    }
+}
+
+impl RequestKind {
+    pub(crate) const fn code(self) -> Code {
+        match self {
+            Self::Register => Code::Register,
+            Self::KeepAlive => Code::Options,
+            Self::Message { .. } | Self::Report { .. } => Code::Message,
+        }
+    }
+
+    pub(crate) const fn auth(self) -> AuthPurpose {
+        match self {
+            Self::Register => AuthPurpose::Register,
+            Self::KeepAlive | Self::Message { .. } | Self::Report { .. } => AuthPurpose::Other,
+        }
+    }
+}
+
+impl Engine<'_> {
+    /// Launches the first request that can go.
+    pub(crate) fn step_requests(&mut self) -> Step {
+        let mut after = None;
+        // Each round looks at the next row in the order of commands, so the work is bounded.
+        while let Some((order, row)) = self.next_queued(after) {
+            after = Some(order);
+            if !self.may_go(row) {
+                continue;
+            }
+            match self.launch(row) {
+                Launch::Launched => return Step::Done,
+                Launch::Wait => {}
+                Launch::TooLarge(size) => {
+                    self.end_request(row, Err(Failure::TooLargeForPager { size }));
+                    return Step::Done;
+                }
+            }
+        }
+        Step::Nothing
+    }
+
+    fn next_queued(&self, after: Option<u32>) -> Option<(u32, Row)> {
+        self.requests
+            .iter()
+            .enumerate()
+            .filter(|(_, request)| request.state == RequestState::Queued)
+            .map(|(at, request)| (request.order, Row(at)))
+            .filter(|(order, _)| after.is_none_or(|after| *order > after))
+            .min_by_key(|(order, _)| *order)
+    }
+
+    /// RFC 3428 §8: one MESSAGE outside a dialog per target, in order.
+    fn may_go(&self, row: Row) -> bool {
+        let Some(request) = self.requests.get(row.0) else { return false };
+        if !request.is_pager() {
+            return true;
+        }
+        !self.requests.iter().enumerate().any(|(at, other)| {
+            at != row.0
+                && other.is_pager()
+                && other.target == request.target
+                && match other.state {
+                    RequestState::InFlight | RequestState::Challenged { .. } => true,
+                    RequestState::Queued => other.order < request.order,
+                    RequestState::Free | RequestState::Ended(_) => false,
+                }
+        })
+    }
+
+    /// The path for a request: its own for REGISTER, else the first that is up and was not tried.
+    fn choose_path(&self, request: &Request) -> Option<PathId> {
+        if !request.is_pager() {
+            return Some(request.path);
+        }
+        (0..self.core.policy.hops)
+            .map(PathId)
+            .find(|path| request.tried & bit(*path) == 0 && self.is_usable(*path))
+    }
+
+    fn launch(&mut self, row: Row) -> Launch {
+        let Some(request) = self.requests.get(row.0).copied() else { return Launch::Wait };
+        let Some(path) = self.choose_path(&request) else { return Launch::Wait };
+        let Some(PathState::Up { flow: main }) = self.path(path).map(|path| path.state) else {
+            return Launch::Wait;
+        };
+        let size = self.size(&request, path, main);
+        if request.is_pager() && size >= PAGER_LIMIT && !self.vouched() {
+            return Launch::TooLarge(size);
+        }
+        let Some(flow) = self.flow_for(path, main, size) else { return Launch::Wait };
+        if self.free_txn().is_none() {
+            return Launch::Wait;
+        }
+        self.send(row, path, flow)
+    }
+
+    /// Writes the attempt and starts its transaction.
+    fn send(&mut self, row: Row, path: PathId, flow_id: FlowId) -> Launch {
+        let Some(mut request) = self.requests.get(row.0).copied() else { return Launch::Wait };
+        let Some((kept, flow)) = request.block.zip(self.flow(flow_id)) else { return Launch::Wait };
+        let (transport, sent_by) = (flow.transport, flow.local);
+        let branch = self.core.entropy.u64();
+        let code = request.kind.code();
+        let slots = self.auth_slots(path, request.kind.auth());
+        let nc = self.next_counts(path, request.kind.auth());
+        let account = self.core.account;
+        let policy = self.core.policy;
+        let route = self.path(path).and_then(|path| path.route);
+        let keep = self.keep_offer(&request);
+        let mut cuts = request.cuts;
+        let written = self.arena.alloc_from(|blocks, out| {
+            let hop = Hop {
+                transport,
+                sent_by,
+                keep,
+                key: policy.key,
+                branch,
+                // RFC 3608 §6.1: the service route is for everything but REGISTER.
+                route: match code {
+                    Code::Register => b"",
+                    Code::Message | Code::Options => {
+                        route.map(|route| blocks.get(route)).unwrap_or_default()
+                    }
+                },
+                cseq: request.cseq,
+                method: code.method(),
+            };
+            let kept = blocks.get(kept);
+            let (len, new) = draft::attempt(
+                kept,
+                request.cuts,
+                &hop,
+                |sink| slots.write(blocks, &account, &policy, &hop, kept, request.cuts, nc, sink),
+                out,
+            )?;
+            cuts = new;
+            Ok(len)
+        });
+        let (Ok(block), Some(slot)) = (written, self.free_txn()) else {
+            return Launch::Wait;
+        };
+        self.arena.free(kept);
+        self.count_nonces(path, request.kind.auth());
+        request.block = Some(block);
+        request.cuts = cuts;
+        request.state = RequestState::InFlight;
+        request.path = path;
+        if let Some(kept) = self.requests.get_mut(row.0) {
+            *kept = request;
+        }
+        let (now, timers) = (self.core.now, self.core.policy.timers);
+        if let Some(txn) = self.txns.get_mut(slot) {
+            *txn = Txn {
+                machine: Machine::Client {
+                    machine: NonInviteClient::start(now, &timers, reliability(transport)),
+                    branch,
+                    method: code,
+                    request: u8::try_from(row.0).ok(),
+                },
+                flow: flow_id,
+                wire: Wire::Due,
+            };
+        }
+        Launch::Launched
+    }
+
+    /// The size of a request as it would go out now on the main flow of a path, credentials
+    /// included, or a reserve for them where none are known (OMA IM 8.1).
+    pub(crate) fn size(&self, request: &Request, path: PathId, flow: FlowId) -> usize {
+        let Some((kept, flow)) = request.block.zip(self.flow(flow)) else { return 0 };
+        let account = self.core.account;
+        let policy = self.core.policy;
+        let auth = request.kind.auth();
+        let slots = self.auth_slots(path, auth);
+        let blocks = self.arena.view();
+        let hop = Hop {
+            transport: flow.transport,
+            sent_by: flow.local,
+            keep: self.keep_offer(request),
+            key: policy.key,
+            branch: 0,
+            route: match request.kind.code() {
+                Code::Register => b"",
+                Code::Message | Code::Options => self
+                    .path(path)
+                    .and_then(|path| path.route)
+                    .map(|route| blocks.get(route))
+                    .unwrap_or_default(),
+            },
+            cseq: request.cseq,
+            method: request.kind.code().method(),
+        };
+        let kept = blocks.get(kept);
+        let nc = self.next_counts(path, auth);
+        let written = draft::attempt(
+            kept,
+            request.cuts,
+            &hop,
+            |sink| slots.write(blocks, &account, &policy, &hop, kept, request.cuts, nc, sink),
+            &mut [],
+        );
+        let size = match written {
+            Ok((len, _)) => len,
+            Err(small) => small.needed,
+        };
+        if request.is_pager() && slots.is_empty() && self.may_be_challenged() {
+            size.saturating_add(usize::from(policy.credentials_reserve))
+        } else {
+            size
+        }
+    }
+
+    /// Whether the integrator knows every hop to be connection-oriented (OMA IM 8.1).
+    pub(crate) fn vouched(&self) -> bool {
+        self.core.policy.end_to_end == EndToEnd::Streams
+    }
+
+    fn keep_offer(&self, request: &Request) -> KeepOffer {
+        // RFC 6223 §4.3: asked for with REGISTER.
+        match (request.kind, self.core.policy.keep_alive) {
+            (_, KeepAlive::Off) => KeepOffer::No,
+            (RequestKind::Register, _) => KeepOffer::Yes,
+            _ => KeepOffer::No,
+        }
+    }
+
+    /// The flow for a request of `size` bytes: the main one, or for one too long for datagrams a
+    /// stream to the same next hop, which is asked for if there is none.
+    fn flow_for(&mut self, path: PathId, main: FlowId, size: usize) -> Option<FlowId> {
+        let datagram = self.flow(main)?.transport == Transport::Udp;
+        // RFC 3261 §18.1.1: within 200 bytes of the path MTU, or over 1300 if it is not known.
+        let limit = self.core.policy.path_mtu.map_or(PAGER_LIMIT, |mtu| {
+            usize::from(mtu).saturating_sub(200)
+        });
+        if !datagram || size <= limit {
+            return Some(main);
+        }
+        match self.path(path)?.long {
+            LongFlow::Open { flow } => Some(flow),
+            // RFC 3261 §18.1.1: where the stream is refused, the datagram after all.
+            LongFlow::Refused => Some(main),
+            LongFlow::Opening { .. } => None,
+            LongFlow::None => {
+                self.want_long(path);
+                None
+            }
+        }
+    }
+
+    /// A response came for the request of this row.
+    pub(crate) fn response_for(&mut self, row: Row, message: &Message<'_>, status: Status) {
+        let Some(request) = self.requests.get(row.0).copied() else { return };
+        if status.is_provisional() || request.state != RequestState::InFlight {
+            return;
+        }
+        if matches!(status.code(), 401 | 407) {
+            return self.challenged(row, message, status);
+        }
+        if status.is_success() {
+            self.authentication_info(request.path, request.kind.auth(), message);
+        }
+        match request.kind {
+            RequestKind::Register => self.registered(row, message, status),
+            RequestKind::KeepAlive => {
+                // RFC 5626 does not know OPTIONS as a keep-alive; any answer shows that the flow
+                // is alive.
+                let flow = self.main_flow(request.path);
+                self.free_row(row);
+                if let Some(flow) = flow {
+                    self.keep_alive_answered(flow);
+                }
+            }
+            RequestKind::Message { .. } | RequestKind::Report { .. } => {
+                if status.is_success() {
+                    self.end_request(row, Ok(status.code()));
+                } else if status.code() == 503 && self.another_path(row) {
+                    // RFC 3263 §4.3: a 503 sends the request to the next server.
+                } else {
+                    self.end_request(row, Err(failure(message, status)));
+                }
+            }
+        }
+    }
+
+    /// A transaction of ours ended without a final response.
+    pub(crate) fn unanswered(&mut self, row: Row, action: ClientAction) {
+        let Some(request) = self.requests.get(row.0).copied() else { return };
+        match request.kind {
+            RequestKind::Register => self.register_unanswered(row),
+            RequestKind::KeepAlive => {
+                let path = request.path;
+                self.free_row(row);
+                self.keep_alive_failed(path);
+            }
+            RequestKind::Message { .. } | RequestKind::Report { .. } => {
+                if self.another_path(row) {
+                    return;
+                }
+                let failure = match action {
+                    ClientAction::TransportFailed => Failure::FlowLost,
+                    _ => Failure::Timeout,
+                };
+                self.end_request(row, Err(failure));
+            }
+        }
+    }
+
+    /// Queues the request for another path, if there is one that was not tried.
+    fn another_path(&mut self, row: Row) -> bool {
+        let Some(request) = self.requests.get_mut(row.0) else { return false };
+        request.tried |= bit(request.path);
+        let tried = request.tried;
+        let other = (0..self.core.policy.hops)
+            .map(PathId)
+            .any(|path| tried & bit(path) == 0 && self.is_usable(path));
+        if other {
+            self.requeue(row);
+        }
+        other
+    }
+
+    /// Puts a request back to be built again.
+    pub(crate) fn requeue(&mut self, row: Row) {
+        if let Some(request) = self.requests.get_mut(row.0) {
+            request.state = RequestState::Queued;
+            request.since = self.core.now;
+        }
+    }
+
+    /// The one end of a pager request: `Ok` with the 2xx, or why not.
+    pub(crate) fn end_request(&mut self, row: Row, end: Result<u16, Failure>) {
+        let Some(request) = self.requests.get(row.0).copied() else { return };
+        let ending = match request.kind {
+            RequestKind::Message { privacy, .. } => Ending::Sent(match end {
+                Ok(202) => SendOutcome::Accepted,
+                Ok(status) => SendOutcome::Delivered { status },
+                Err(failure) => SendOutcome::Failed(match (privacy, failure) {
+                    // OMA IM 8.1.1 NOTE 1, RFC 5079 §4: never repeated in clear by itself.
+                    (Privacy::Id, Failure::Status { status: status @ 433, .. }) => {
+                        Failure::AnonymityRefused { status }
+                    }
+                    (
+                        Privacy::Id,
+                        Failure::Status { status: status @ 403, warning: Some(WARNING_ANONYMITY), .. },
+                    ) => Failure::AnonymityRefused { status },
+                    (Privacy::None | Privacy::Id, failure) => failure,
+                }),
+            }),
+            RequestKind::Report { .. } => Ending::Reported(match end {
+                Ok(_) => ReportEnding::Sent,
+                Err(failure) => {
+                    self.note_refusal(request.target, failure);
+                    ReportEnding::Failed(failure)
+                }
+            }),
+            RequestKind::Register | RequestKind::KeepAlive => return self.free_row(row),
+        };
+        self.forget_transaction(row);
+        if let Some(request) = self.requests.get_mut(row.0) {
+            if let Some(block) = request.block.take() {
+                self.arena.free(block);
+            }
+            request.state = RequestState::Ended(ending);
+        }
+    }
+
+    /// Cuts a transaction loose from its request; it absorbs what may still come.
+    pub(crate) fn forget_transaction(&mut self, row: Row) {
+        let at = u8::try_from(row.0).ok();
+        for txn in self.txns.iter_mut() {
+            if let Machine::Client { request, machine, .. } = &mut txn.machine
+                && request.is_some()
+                && *request == at
+            {
+                *request = None;
+                let running = machine.deadline().is_some_and(|_| !machine.is_completed());
+                if running || machine.is_terminated() {
+                    *txn = Txn::FREE;
+                } else {
+                    txn.wire = Wire::Quiet;
+                }
+            }
+        }
+    }
+
+    /// The flow is gone: what was on it goes again or ends (design: a retry is built again).
+    pub(crate) fn flow_lost_under(&mut self, flow: FlowId) {
+        for at in 0..self.txns.len() {
+            let Some(txn) = self.txns.get_mut(at) else { continue };
+            if txn.flow != flow {
+                continue;
+            }
+            let row = match &txn.machine {
+                Machine::Client { request, .. } => *request,
+                Machine::Server { .. } | Machine::InviteServer { .. } | Machine::Free => None,
+            };
+            self.drop_txn(at);
+            if let Some(row) = row {
+                self.lost_with_flow(Row(usize::from(row)));
+            }
+        }
+    }
+
+    fn lost_with_flow(&mut self, row: Row) {
+        let Some(request) = self.requests.get_mut(row.0) else { return };
+        if request.state != RequestState::InFlight {
+            return;
+        }
+        match request.kind {
+            // The registration starts anew on the new flow.
+            RequestKind::Register | RequestKind::KeepAlive => self.free_row(row),
+            RequestKind::Message { .. } | RequestKind::Report { .. } => {
+                // Once more, with the same Call-ID and CSeq: whoever had it already sees a copy
+                // (RFC 3261 §8.2.2.2) and its Message-ID.
+                if request.resent == 0 {
+                    request.resent = 1;
+                    self.requeue(row);
+                } else {
+                    self.end_request(row, Err(Failure::FlowLost));
+                }
+            }
+        }
+    }
+
+    /// Gives a transaction's row back, with its response.
+    pub(crate) fn drop_txn(&mut self, at: usize) {
+        let Some(txn) = self.txns.get_mut(at) else { return };
+        let response = match &mut txn.machine {
+            Machine::Server { response, .. } | Machine::InviteServer { response, .. } => {
+                response.take()
+            }
+            Machine::Client { .. } | Machine::Free => None,
+        };
+        *txn = Txn::FREE;
+        if let Some(block) = response {
+            self.arena.free(block);
+        }
+    }
+}
+
+/// A path as one bit.
+pub(crate) fn bit(path: PathId) -> u8 {
+    1_u8.checked_shl(u32::from(path.0)).unwrap_or(0)
+}
+
+/// What a final response says of the failure: status, Warning, Retry-After.
+pub(crate) fn failure(message: &Message<'_>, status: Status) -> Failure {
+    let warning = message.values(Name::Warning).find_map(|value| {
+        let warning = Warning::parse(value).ok()?;
+        Some(warning.inner_code().unwrap_or(warning.code))
+    });
+    let retry_after = message
+        .header(Name::RetryAfter)
+        .and_then(|value| RetryAfter::parse(value).ok())
+        .map(|retry| retry.seconds);
+    Failure::Status { status: status.code(), warning, retry_after }
+}
+
+/// Why the long flow of a path is wanted.
+pub(crate) const LONG: Purpose = Purpose::LongRequests;

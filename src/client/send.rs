@@ -19,6 +19,7 @@ use crate::im::tags::PAGER_LIMIT;
 use crate::limits::RESERVE;
 use crate::sip::auth::Attempts;
 use crate::sip::draft::Cuts;
+use crate::sip::transaction::key::{hash, hash_ignoring_case};
 use crate::wire::scan;
 use crate::wire::uri::{Scheme, Uri};
 use crate::wire::writer::{Quoted, Text, UriText};
@@ -235,26 +236,14 @@ impl Engine<'_> {
 
     /// A target as it is known among requests. Letters that only differ in case give one queue.
     pub(crate) fn target_hash(&self, uri: &[u8]) -> u64 {
-        let mut hash = 0_u64;
-        for chunk in uri.chunks(32) {
-            let mut lower = [0; 32];
-            for (to, from) in lower.iter_mut().zip(chunk) {
-                *to = from.to_ascii_lowercase();
-            }
-            let part = lower.get(..chunk.len()).unwrap_or_default();
-            hash = crate::sip::transaction::key::hash(
-                self.core.hash_seed,
-                &[&hash.to_be_bytes(), part],
-            );
-        }
-        hash
+        hash_ignoring_case(self.core.hash_seed, uri)
     }
 
     /// Waits for the reports of a message (8.1.1 NOTE 3); the oldest gives way.
     fn await_reports(&mut self, id: SendId, message_id: &[u8]) {
         let window = u64::from(self.core.policy.report_window).saturating_mul(1000);
         let until = self.core.now.after(window);
-        let hash = crate::sip::transaction::key::hash(self.core.hash_seed, &[message_id]);
+        let hash = hash(self.core.hash_seed, &[message_id]);
         let free = self.awaited.iter().position(|row| row.id.is_none());
         let oldest = || {
             let rows = self.awaited.iter().enumerate();

@@ -136,6 +136,22 @@ impl MergeKey {
     }
 }
 
+/// A keyed hash over fields: to know again a text that is not kept.
+pub(crate) fn hash(seed: u64, fields: &[&[u8]]) -> u64 {
+    let mut hash = SipHash13::new(seed);
+    for field in fields {
+        hash.field(field);
+    }
+    hash.finish()
+}
+
+/// As [`hash`], over one field whatever the case of its letters.
+pub(crate) fn hash_ignoring_case(seed: u64, field: &[u8]) -> u64 {
+    let mut hash = SipHash13::new(seed);
+    hash.field_ignoring_case(field);
+    hash.finish()
+}
+
 /// Whether a branch begins with the magic cookie `z9hG4bK` and has something behind it
 /// (RFC 3261 §8.1.1.7; RFC 4475 §3.2.1 shows one that has not).
 pub fn has_magic_cookie(branch: &[u8]) -> bool {

@@ -1,0 +1,573 @@
+//! Paths and their flows: opened, lost, replaced.
+//!
+//! A path is one next hop with the registration on it, the address that it gives out, what its
+//! servers asked and said, and its flows: a main one, and for requests that are too long for
+//! datagrams a stream beside it. The driver opens flows; the client says which and counts the
+//! attempts, so that the driver hands out the next candidate of its list each time. When the list
+//! of one next hop is at its end, the other one is tried, if it is not registered by itself
+//! (outbound), and then the wait of RFC 5626 §4.5 begins.
+
+use core::net::SocketAddr;
+
+use crate::arena::Block;
+use crate::client::credentials::AuthPlace;
+use crate::client::engine::{Engine, OneShotBytes, Role};
+use crate::client::event::{CloseReason, FlowInfo, OpenFailure, Origin, Purpose};
+use crate::client::requests::Step;
+use crate::client::serve::reliability;
+use crate::client::slots::{Request, RequestKind, RequestState};
+use crate::config::{KeepAlive as KeepAlivePolicy, Nat, Transport};
+use crate::id::{FlowId, OpenId, PathId};
+use crate::limits::{MAX_FLOWS, MAX_PATHS};
+use crate::sip::backoff::{Backoff, BackoffConfig, OtherFlows};
+use crate::sip::keepalive::{
+    Indication, Interval, KeepAlive, KeepAliveAction, KeepAliveConfig,
+};
+use crate::sip::registration::{Registration, RegistrationConfig};
+use crate::time::Instant;
+use crate::wire::framer::{Framer, Limits};
+use crate::wire::message::MAX_HEAD;
+use crate::wire::stun::{self, TransactionId};
+
+/// A path.
+pub(crate) struct Path {
+    pub(crate) state: PathState,
+    pub(crate) long: LongFlow,
+    /// Which next hop of the configuration it leads to.
+    pub(crate) hop: u8,
+    /// Which candidate of the driver's list.
+    pub(crate) attempt: u16,
+    /// Next hops whose lists were at their end since the last success.
+    pub(crate) exhausted: u8,
+    /// A REGISTER failed in a way that sends it to the next candidate.
+    pub(crate) failover: Option<crate::sip::registration::Failure>,
+    pub(crate) registration: Registration,
+    /// For a registration that is not ours: when the flow is opened again.
+    pub(crate) reopen: Option<Instant>,
+    pub(crate) backoff: Backoff,
+    /// Call-ID and From tag of the REGISTERs of this path (RFC 3261 §10.2).
+    pub(crate) call_id: u64,
+    pub(crate) tag: u64,
+    pub(crate) cseq: u32,
+    /// The random part of our Contact user.
+    pub(crate) contact: u32,
+    /// Our address as the server sees it, when the Contact shows that (`Nat::Rewrite`).
+    pub(crate) public: Option<SocketAddr>,
+    pub(crate) route: Option<Block>,
+    pub(crate) associated: Option<Block>,
+    pub(crate) auth_register: AuthPlace,
+    pub(crate) auth_other: AuthPlace,
+}
+
+/// Whether a path has its main flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PathState {
+    Down,
+    Opening { open: OpenId, told: Told },
+    Up { flow: FlowId },
+}
+
+/// The stream beside a datagram flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LongFlow {
+    None,
+    Opening { open: OpenId, told: Told },
+    Open { flow: FlowId },
+    /// It was refused: long requests go as datagrams (RFC 3261 §18.1.1).
+    Refused,
+}
+
+/// Whether the driver was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    No,
+    Yes,
+}
+
+/// A flow.
+pub(crate) struct Flow {
+    pub(crate) id: FlowId,
+    pub(crate) path: Option<PathId>,
+    pub(crate) transport: Transport,
+    pub(crate) local: SocketAddr,
+    pub(crate) remote: SocketAddr,
+    pub(crate) framer: Framer,
+    pub(crate) keep: Option<KeepAlive>,
+    pub(crate) stun: TransactionId,
+}
+
+impl Path {
+    pub(crate) fn new(index: u8, config: &RegistrationConfig) -> Self {
+        Self {
+            state: PathState::Down,
+            long: LongFlow::None,
+            hop: index,
+            attempt: 0,
+            exhausted: 0,
+            failover: None,
+            registration: Registration::new(config),
+            reopen: None,
+            backoff: Backoff::new(),
+            call_id: 0,
+            tag: 0,
+            cseq: 0,
+            contact: 0,
+            public: None,
+            route: None,
+            associated: None,
+            auth_register: AuthPlace::NEW,
+            auth_other: AuthPlace::NEW,
+        }
+    }
+}
+
+impl Engine<'_> {
+    /// `Client::flow_opened`.
+    pub(crate) fn flow_opened(&mut self, id: FlowId, info: &FlowInfo) {
+        if self.flow(id).is_some() || self.core.flows.len() >= MAX_FLOWS {
+            self.core.stats.flows_refused = self.core.stats.flows_refused.saturating_add(1);
+            return self.close(id, CloseReason::NotNeeded);
+        }
+        let path = match info.origin {
+            Origin::Accepted => None,
+            Origin::Given(path) if usize::from(path.0) < MAX_PATHS => Some((path, Purpose::Main)),
+            Origin::Asked(open) => match self.opening(open) {
+                Some(wanted) => Some(wanted),
+                // Nobody waits for it any more.
+                None => return self.close(id, CloseReason::NotNeeded),
+            },
+            Origin::Given(_) => return self.close(id, CloseReason::NotNeeded),
+        };
+        let limits = Limits {
+            max_headers: MAX_HEAD.min(usize::from(self.core.policy.stream_buffer)),
+            max_message: usize::from(self.core.policy.stream_buffer),
+        };
+        let main = path.is_some_and(|(_, purpose)| purpose == Purpose::Main);
+        let random = self.core.entropy.u32();
+        let keep = main.then(|| {
+            let config = self.keep_alive_config();
+            KeepAlive::start(self.core.now, &config, reliability(info.transport), random)
+        });
+        let flow = Flow {
+            id,
+            path: path.map(|(path, _)| path),
+            transport: info.transport,
+            local: info.local,
+            remote: info.remote,
+            framer: Framer::new(limits),
+            keep,
+            stun: TransactionId([0; 12]),
+        };
+        // There is room: it was looked for above.
+        let _ = self.core.flows.push(flow);
+        match path {
+            Some((path, Purpose::Main)) => self.main_opened(path, id),
+            Some((path, Purpose::LongRequests)) => {
+                if let Some(path) = self.path_mut(path) {
+                    path.long = LongFlow::Open { flow: id };
+                }
+            }
+            None => {}
+        }
+    }
+
+    fn main_opened(&mut self, path_id: PathId, id: FlowId) {
+        if matches!(self.core.policy.keep_alive, KeepAlivePolicy::Supervised) {
+            self.indicate(id, &[Indication::Configuration]);
+        }
+        let Some(path) = self.path_mut(path_id) else { return };
+        let old = match core::mem::replace(&mut path.state, PathState::Up { flow: id }) {
+            PathState::Up { flow } => Some(flow),
+            PathState::Down | PathState::Opening { .. } => None,
+        };
+        if let Some(old) = old {
+            self.drop_flow(old, CloseReason::NotNeeded);
+        }
+        let Some(path) = self.path_mut(path_id) else { return };
+        path.reopen = None;
+        path.public = None;
+        if path.failover.take().is_some() {
+            // The REGISTER that the last candidate did not serve goes to this one.
+            return self.send_register(path_id);
+        }
+        match self.core.role {
+            Role::Registrant => {
+                let Some(path) = self.path_mut(path_id) else { return };
+                let step = path.registration.flow_ready();
+                self.registration_step(path_id, step);
+            }
+            Role::Adopted => {
+                if let Some(path) = self.path_mut(path_id) {
+                    path.backoff.succeeded();
+                    path.exhausted = 0;
+                }
+            }
+            Role::Idle | Role::Leaving { .. } => {}
+        }
+    }
+
+    /// What a flow was asked for.
+    fn opening(&self, id: OpenId) -> Option<(PathId, Purpose)> {
+        let paths = self.core.paths.iter().zip(0_u8..);
+        paths.into_iter().find_map(|(path, at)| match (path.state, path.long) {
+            (PathState::Opening { open, .. }, _) if open == id => Some((PathId(at), Purpose::Main)),
+            (_, LongFlow::Opening { open, .. }) if open == id => {
+                Some((PathId(at), Purpose::LongRequests))
+            }
+            _ => None,
+        })
+    }
+
+    /// `Client::flow_failed`.
+    pub(crate) fn flow_failed(&mut self, open: OpenId, why: OpenFailure) {
+        match self.opening(open) {
+            Some((path, Purpose::LongRequests)) => {
+                if let Some(path) = self.path_mut(path) {
+                    path.long = LongFlow::Refused;
+                }
+            }
+            Some((path, Purpose::Main)) => match why {
+                OpenFailure::NoMoreCandidates => self.candidates_exhausted(path),
+                OpenFailure::Refused
+                | OpenFailure::Unreachable
+                | OpenFailure::TimedOut
+                | OpenFailure::BadCertificate => self.next_candidate(path),
+            },
+            None => {}
+        }
+    }
+
+    /// RFC 3263 §4.3: the next entry of the driver's list.
+    pub(crate) fn next_candidate(&mut self, path: PathId) {
+        let open = OpenId(self.next_id());
+        if let Some(path) = self.path_mut(path) {
+            match path.attempt.checked_add(1) {
+                Some(attempt) => path.attempt = attempt,
+                None => path.attempt = 0,
+            }
+            path.state = PathState::Opening { open, told: Told::No };
+        }
+    }
+
+    fn candidates_exhausted(&mut self, path_id: PathId) {
+        let hops = self.core.policy.hops;
+        let alone = !self.is_outbound();
+        let open = OpenId(self.next_id());
+        let Some(path) = self.path_mut(path_id) else { return };
+        path.exhausted |= 1_u8.checked_shl(u32::from(path.hop)).unwrap_or(0);
+        path.attempt = 0;
+        let other = (0..hops).find(|hop| path.exhausted & 1_u8.checked_shl(u32::from(*hop)).unwrap_or(0) == 0);
+        if let (Some(hop), true) = (other, alone) {
+            path.hop = hop;
+            path.state = PathState::Opening { open, told: Told::No };
+            return;
+        }
+        path.exhausted = 0;
+        if alone {
+            path.hop = path_id.0;
+        }
+        path.state = PathState::Down;
+        let failover = path.failover.take();
+        let others = self.other_flows(path_id);
+        let (now, random) = (self.core.now, self.core.entropy.u32());
+        let config = self.core.policy.registration();
+        match self.core.role {
+            Role::Registrant | Role::Leaving { .. } => {
+                let Some(path) = self.path_mut(path_id) else { return };
+                let step = match failover {
+                    Some(failure) => {
+                        path.registration.failed(now, &config, failure, others, random)
+                    }
+                    None => path.registration.flow_lost(now, &config, others, random),
+                };
+                self.registration_step(path_id, step);
+            }
+            Role::Adopted => self.reopen_later(path_id),
+            Role::Idle => {}
+        }
+    }
+
+    fn reopen_later(&mut self, path_id: PathId) {
+        let others = self.other_flows(path_id);
+        let (now, random) = (self.core.now, self.core.entropy.u32());
+        if let Some(path) = self.path_mut(path_id) {
+            let wait = path.backoff.failed(&BackoffConfig::RFC5626, others, random, None);
+            path.reopen = Some(now.after(wait));
+        }
+    }
+
+    pub(crate) fn other_flows(&self, path: PathId) -> OtherFlows {
+        let up = self.core.paths.iter().zip(0_u8..).any(|(other, at)| {
+            at != path.0 && matches!(other.state, PathState::Up { .. })
+        });
+        if up { OtherFlows::SomeWork } else { OtherFlows::AllFailed }
+    }
+
+    /// Asks for the main flow of a path from the first candidate on.
+    pub(crate) fn open_main(&mut self, path: PathId) {
+        let open = OpenId(self.next_id());
+        let Some(path) = self.path_mut(path) else { return };
+        path.reopen = None;
+        path.attempt = 0;
+        path.exhausted = 0;
+        let old = core::mem::replace(&mut path.state, PathState::Opening { open, told: Told::No });
+        if let PathState::Up { flow } = old {
+            self.drop_flow(flow, CloseReason::NextCandidate);
+        }
+    }
+
+    /// Asks for the stream beside the main flow.
+    pub(crate) fn want_long(&mut self, path: PathId) {
+        let open = OpenId(self.next_id());
+        if let Some(path) = self.path_mut(path) {
+            path.long = LongFlow::Opening { open, told: Told::No };
+        }
+    }
+
+    /// `Client::flow_closed`, and what follows when we close one.
+    pub(crate) fn flow_gone(&mut self, id: FlowId) {
+        let Some(at) = self.core.flows.iter().position(|flow| flow.id == id) else {
+            return;
+        };
+        let flow = self.core.flows.swap_remove(at);
+        self.flow_lost_under(id);
+        let Some(path_id) = flow.path else { return };
+        let Some(path) = self.path_mut(path_id) else { return };
+        if path.long == (LongFlow::Open { flow: id }) {
+            path.long = LongFlow::None;
+        }
+        if path.state != (PathState::Up { flow: id }) {
+            return;
+        }
+        path.state = PathState::Down;
+        let others = self.other_flows(path_id);
+        let (now, random) = (self.core.now, self.core.entropy.u32());
+        let config = self.core.policy.registration();
+        match self.core.role {
+            Role::Registrant | Role::Leaving { .. } => {
+                let Some(path) = self.path_mut(path_id) else { return };
+                let step = path.registration.flow_lost(now, &config, others, random);
+                self.registration_step(path_id, step);
+            }
+            Role::Adopted => self.open_main(path_id),
+            Role::Idle => {}
+        }
+    }
+
+    /// Forgets a flow and has the driver close it; its path is not told.
+    pub(crate) fn drop_flow(&mut self, id: FlowId, why: CloseReason) {
+        if let Some(at) = self.core.flows.iter().position(|flow| flow.id == id) {
+            self.core.flows.swap_remove(at);
+        }
+        self.flow_lost_under(id);
+        self.close(id, why);
+    }
+
+    /// Has the driver close a flow, and deals with the loss.
+    pub(crate) fn fail_flow(&mut self, id: FlowId, why: CloseReason) {
+        self.close(id, why);
+        self.flow_gone(id);
+    }
+
+    fn close(&mut self, id: FlowId, why: CloseReason) {
+        // One place for each flow that there can be; a driver that opens more without draining
+        // closes them itself.
+        if self.core.closing.push_back((id, why)).is_err() {
+            self.core.stats.flows_refused = self.core.stats.flows_refused.saturating_add(1);
+        }
+    }
+
+    /// `Client::network_changed`: every flow is worthless, every address given out is wrong.
+    pub(crate) fn network_changed(&mut self) {
+        while let Some(id) = self.core.flows.first().map(|flow| flow.id) {
+            self.drop_flow(id, CloseReason::NetworkChanged);
+        }
+        for at in 0..self.core.policy.hops {
+            let path_id = PathId(at);
+            let role = self.core.role;
+            let Some(path) = self.path_mut(path_id) else { continue };
+            let was = core::mem::replace(&mut path.state, PathState::Down);
+            path.long = LongFlow::None;
+            path.public = None;
+            path.failover = None;
+            path.attempt = 0;
+            path.exhausted = 0;
+            match role {
+                Role::Registrant | Role::Leaving { .. } => {
+                    let step = path.registration.network_changed();
+                    self.drop_register(path_id);
+                    self.registration_step(path_id, step);
+                }
+                Role::Adopted if was != PathState::Down || at == 0 => self.open_main(path_id),
+                Role::Adopted | Role::Idle => {}
+            }
+        }
+    }
+
+    /// Whether RFC 5626 is asked for on the paths of this client.
+    pub(crate) fn is_outbound(&self) -> bool {
+        use crate::client::account::Field;
+        let instance = !self.core.account.get(&self.arena, Field::Instance).is_empty();
+        let hop = self.core.policy.hop.first();
+        match self.core.policy.nat {
+            Nat::Outbound => instance,
+            Nat::Auto => instance && hop.is_some_and(|hop| hop.transport.is_stream()),
+            Nat::Rewrite | Nat::Leave => false,
+        }
+    }
+
+    pub(crate) fn hop_transport(&self, path: PathId) -> Option<Transport> {
+        let path = self.path(path)?;
+        self.core.policy.hop.get(usize::from(path.hop)).map(|hop| hop.transport)
+    }
+
+    pub(crate) fn main_flow(&self, path: PathId) -> Option<FlowId> {
+        match self.path(path)?.state {
+            PathState::Up { flow } => Some(flow),
+            PathState::Down | PathState::Opening { .. } => None,
+        }
+    }
+
+    /// Whether requests can go over a path.
+    pub(crate) fn is_usable(&self, path: PathId) -> bool {
+        let Some(path) = self.path(path) else { return false };
+        matches!(path.state, PathState::Up { .. })
+            && match self.core.role {
+                Role::Registrant | Role::Leaving { .. } => {
+                    path.registration.bound_until().is_some()
+                }
+                Role::Adopted => true,
+                Role::Idle => false,
+            }
+    }
+
+    /// The first path that requests can go over.
+    pub(crate) fn usable_path(&self) -> Option<PathId> {
+        (0..self.core.policy.hops).map(PathId).find(|path| self.is_usable(*path))
+    }
+
+    // Keep-alive.
+
+    pub(crate) fn keep_alive_config(&self) -> KeepAliveConfig {
+        match self.core.policy.keep_alive {
+            KeepAlivePolicy::Auto | KeepAlivePolicy::Supervised => KeepAliveConfig::MAINS,
+            KeepAlivePolicy::Battery => KeepAliveConfig::BATTERY,
+            KeepAlivePolicy::Options => KeepAliveConfig {
+                options: Some(Interval::DATAGRAM),
+                ..KeepAliveConfig::MAINS
+            },
+            KeepAlivePolicy::Off => KeepAliveConfig::OFF,
+        }
+    }
+
+    pub(crate) fn indicate(&mut self, id: FlowId, indications: &[Indication]) {
+        if self.core.policy.keep_alive == KeepAlivePolicy::Off {
+            return;
+        }
+        let (now, config) = (self.core.now, self.keep_alive_config());
+        let random = self.core.entropy.u32();
+        if let Some(keep) = self.flow_mut(id).and_then(|flow| flow.keep.as_mut()) {
+            keep.indicated(now, &config, indications, random);
+        }
+    }
+
+    /// Does what the keep-alive machine of a flow says.
+    pub(crate) fn keep_alive_action(&mut self, id: FlowId, action: KeepAliveAction) {
+        match action {
+            KeepAliveAction::Nothing => {}
+            KeepAliveAction::SendPing => self.one_shot(id, OneShotBytes::Ping),
+            KeepAliveAction::SendStun => {
+                let mut fresh = [0; 12];
+                for (to, from) in fresh.chunks_mut(4).zip([
+                    self.core.entropy.u32(),
+                    self.core.entropy.u32(),
+                    self.core.entropy.u32(),
+                ]) {
+                    to.copy_from_slice(&from.to_be_bytes());
+                }
+                if let Some(flow) = self.flow_mut(id) {
+                    flow.stun = TransactionId(fresh);
+                }
+                self.one_shot(id, OneShotBytes::Stun(stun::request(TransactionId(fresh))));
+            }
+            KeepAliveAction::ResendStun => {
+                if let Some(stun) = self.flow(id).map(|flow| flow.stun) {
+                    self.one_shot(id, OneShotBytes::Stun(stun::request(stun)));
+                }
+            }
+            KeepAliveAction::SendOptions => self.send_options(id),
+            KeepAliveAction::Answered => self.flow_succeeded(id),
+            KeepAliveAction::FlowFailed => self.fail_flow(id, CloseReason::NoPong),
+        }
+    }
+
+    pub(crate) fn flow_succeeded(&mut self, id: FlowId) {
+        if let Some(path) = self.flow(id).and_then(|flow| flow.path)
+            && let Some(path) = self.path_mut(path)
+        {
+            path.registration.flow_succeeded();
+            path.backoff.succeeded();
+        }
+    }
+
+    fn send_options(&mut self, id: FlowId) {
+        let Some(path) = self.flow(id).and_then(|flow| flow.path) else { return };
+        let under_way = self.requests.iter().any(|request| {
+            request.kind == RequestKind::KeepAlive && request.state != RequestState::Free
+                && request.path == path
+        });
+        let Ok(row) = self.free_request() else { return };
+        if under_way {
+            return;
+        }
+        let order = self.next_id();
+        let since = self.core.now;
+        if let Some((block, cuts)) = self.draft_options()
+            && let Some(request) = self.requests.get_mut(row.0)
+        {
+            *request = Request {
+                state: RequestState::Queued,
+                kind: RequestKind::KeepAlive,
+                block: Some(block),
+                cuts,
+                order,
+                since,
+                cseq: 1,
+                path,
+                ..Request::FREE
+            };
+        }
+    }
+
+    /// One due thing of paths and flows.
+    pub(crate) fn step_flows(&mut self) -> Step {
+        let now = self.core.now;
+        let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        for at in 0..self.core.flows.len() {
+            let Some(flow) = self.core.flows.get(at) else { continue };
+            let Some(keep) = flow.keep.filter(|keep| due(keep.deadline())) else { continue };
+            let (id, mut keep) = (flow.id, keep);
+            let (config, random) = (self.keep_alive_config(), self.core.entropy.u32());
+            let action = keep.timeout(now, &config, random);
+            if let Some(flow) = self.flow_mut(id) {
+                flow.keep = Some(keep);
+            }
+            self.keep_alive_action(id, action);
+            return Step::Done;
+        }
+        for at in 0..self.core.policy.hops {
+            let path_id = PathId(at);
+            let Some(path) = self.path_mut(path_id) else { continue };
+            if due(path.registration.deadline()) {
+                let step = path.registration.timeout(now);
+                self.registration_step(path_id, step);
+                return Step::Done;
+            }
+            if due(path.reopen) {
+                self.open_main(path_id);
+                return Step::Done;
+            }
+        }
+        Step::Nothing
+    }
+}

@@ -1,0 +1,500 @@
+//! Everything out: what is due is fired, what is ready is launched, then one thing leaves.
+//!
+//! `poll_output` first lets the machines go on as far as the event queue has room, then decides
+//! what to hand out by plain ids, and borrows last. Bytes and event text lie in blocks that are
+//! given back at the next call. When nothing is left it computes the one deadline.
+
+use crate::arena::Block;
+use crate::client::account::Field;
+use crate::client::engine::{Engine, OneShotBytes, Role, Row};
+use crate::client::event::{
+    Deadline, Event, Open, Output, Purpose, RegistrationChange, Report, Wake,
+};
+use crate::client::flows::{LongFlow, PathState, Told};
+use crate::client::records::Record;
+use crate::client::requests::Step;
+use crate::client::serve::ticks;
+use crate::client::slots::{
+    Echo, Ending, Machine, RequestKind, RequestState, Txn, Wire,
+};
+use crate::config::{DeliveryReports, Transport};
+use crate::error::Failure;
+use crate::id::{FlowId, PathId, SendId};
+use crate::im::tags;
+use crate::sip::transaction::key::hash;
+use crate::sip::transaction::{ClientAction, ServerAction};
+use crate::time::Instant;
+use crate::wire::digest::Challenge;
+use crate::wire::imdn::{self, Imdn};
+use crate::wire::mime::MediaType;
+
+/// Steps of one drain at the most: a bound that no input reaches, against a fault of our own.
+const MAX_STEPS: usize = 10_000;
+/// Slack of deadlines that nobody waits for, in milliseconds.
+const LAZY: u32 = 60_000;
+
+impl<'a> Engine<'a> {
+    /// `Client::poll_output`.
+    pub(crate) fn poll(mut self, out: &'a mut [u8]) -> Output<'a> {
+        if let Some(block) = self.core.spent.take() {
+            self.arena.free(block);
+        }
+        self.pump();
+        if let Some(one) = self.core.one_shots.front().copied() {
+            let flow = one.flow;
+            let known = self.flow(flow).is_some();
+            match one.bytes {
+                OneShotBytes::Stun(bytes) if known => {
+                    let Some(place) = out.get_mut(..bytes.len()) else {
+                        return Output::TooSmall { needed: bytes.len() };
+                    };
+                    place.copy_from_slice(&bytes);
+                    self.core.one_shots.pop_front();
+                    return Output::Transmit { flow, bytes: place };
+                }
+                OneShotBytes::Block(block) => {
+                    self.core.one_shots.pop_front();
+                    self.core.spent = Some(block);
+                    if known {
+                        return Output::Transmit { flow, bytes: self.arena.into_bytes(block) };
+                    }
+                    return self.poll(out);
+                }
+                OneShotBytes::Ping if known => {
+                    self.core.one_shots.pop_front();
+                    return Output::Transmit { flow, bytes: b"\r\n\r\n" };
+                }
+                OneShotBytes::Pong if known => {
+                    self.core.one_shots.pop_front();
+                    return Output::Transmit { flow, bytes: b"\r\n" };
+                }
+                OneShotBytes::Stun(_) | OneShotBytes::Ping | OneShotBytes::Pong => {
+                    self.core.one_shots.pop_front();
+                    return self.poll(out);
+                }
+            }
+        }
+        if let Some((flow, block)) = self.transmission() {
+            return Output::Transmit { flow, bytes: self.arena.into_bytes(block) };
+        }
+        if let Some((path, purpose)) = self.untold() {
+            return self.open(path, purpose);
+        }
+        if let Some((flow, why)) = self.core.closing.pop_front() {
+            return Output::Close { flow, why };
+        }
+        if !self.core.events.is_empty() {
+            return self.event(out);
+        }
+        if let Some(event) = self.ended() {
+            return Output::Event(event);
+        }
+        Output::Idle(self.deadline())
+    }
+
+    /// The next transaction with bytes to send, and what becomes of it.
+    fn transmission(&mut self) -> Option<(FlowId, Block)> {
+        loop {
+            let at = self.txns.iter().position(|txn| txn.wire == Wire::Due)?;
+            let txn = self.txns.get(at).copied()?;
+            if let Some(txn) = self.txns.get_mut(at) {
+                txn.wire = Wire::Quiet;
+            }
+            let Some(transport) = self.flow(txn.flow).map(|flow| flow.transport) else {
+                self.drop_txn(at);
+                continue;
+            };
+            match txn.machine {
+                Machine::Client { request: Some(row), .. } => {
+                    let block = self.requests.get(usize::from(row)).and_then(|r| r.block);
+                    if let Some(block) = block {
+                        return Some((txn.flow, block));
+                    }
+                }
+                Machine::Client { request: None, .. } | Machine::Free => {}
+                Machine::InviteServer { response, .. } => {
+                    if let Some(block) = response {
+                        return Some((txn.flow, block));
+                    }
+                }
+                Machine::Server { response: Some(block), .. } => {
+                    self.answered(at, &txn, transport);
+                    return Some((txn.flow, block));
+                }
+                Machine::Server { response: None, .. } => self.drop_txn(at),
+            }
+        }
+    }
+
+    /// A final response went out: the transaction shrinks to what a retransmission needs.
+    fn answered(&mut self, at: usize, txn: &Txn, transport: Transport) {
+        let Machine::Server { key, merge, tag, status, response, incoming, .. } = txn.machine else {
+            return;
+        };
+        self.core.spent = response;
+        if let Some(txn) = self.txns.get_mut(at) {
+            *txn = Txn::FREE;
+        }
+        // RFC 3261 §17.2.2: Timer J is 64·T1 on a datagram flow, and zero on a stream.
+        if transport == Transport::Udp {
+            let until = self.core.now.after(self.core.policy.timers.t1_64());
+            let until = ticks(until).saturating_add(1);
+            self.remember(Echo { key: Some(key), merge, tag, until, status });
+        }
+        if let Some(id) = incoming
+            && self.core.policy.delivery_reports == DeliveryReports::Automatic
+        {
+            // That the message does not want one is no fault.
+            let _ = self.want_report(id, crate::im::imdn::ReportKind::Delivery);
+        }
+    }
+
+    /// A flow that the driver was not asked for yet; it counts as asked for.
+    fn untold(&mut self) -> Option<(PathId, Purpose)> {
+        for (path, at) in self.core.paths.iter_mut().zip(0_u8..) {
+            if let PathState::Opening { told: told @ Told::No, .. } = &mut path.state {
+                *told = Told::Yes;
+                return Some((PathId(at), Purpose::Main));
+            }
+            if let LongFlow::Opening { told: told @ Told::No, .. } = &mut path.long {
+                *told = Told::Yes;
+                return Some((PathId(at), Purpose::LongRequests));
+            }
+        }
+        None
+    }
+
+    fn open(self, path_id: PathId, purpose: Purpose) -> Output<'a> {
+        let account = self.core.account;
+        let path = self.path(path_id).map(|path| (path.state, path.long, path.hop, path.attempt));
+        let Some((state, long, hop, attempt)) = path else { return Output::Idle(None) };
+        let config = self.core.policy.hop.get(usize::from(hop)).copied();
+        let (id, attempt, transport) = match (purpose, state, long, config) {
+            (Purpose::Main, PathState::Opening { open, .. }, _, Some(hop)) => {
+                (open, attempt, hop.transport)
+            }
+            (Purpose::LongRequests, _, LongFlow::Opening { open, .. }, _) => {
+                (open, attempt, Transport::Tcp)
+            }
+            _ => return Output::Idle(None),
+        };
+        let port = config.and_then(|hop| hop.port);
+        let field = if hop == 0 { Field::Host0 } else { Field::Host1 };
+        let text = account.block().map(|block| self.arena.into_bytes(block)).unwrap_or_default();
+        let host = core::str::from_utf8(account.slice(text, field)).unwrap_or("");
+        Output::Open(Open {
+            id,
+            path: path_id,
+            host,
+            port,
+            transport,
+            verify_name: host,
+            purpose,
+            attempt,
+        })
+    }
+
+    /// The first of the waiting events.
+    fn event(mut self, out: &'a mut [u8]) -> Output<'a> {
+        let Some(record) = self.core.events.pop_front() else {
+            return Output::Idle(self.deadline());
+        };
+        Output::Event(match record {
+            Record::Registered { path, expires } => {
+                let block = self.path(path).and_then(|path| path.associated);
+                let associated = block.map(|block| self.arena.into_bytes(block));
+                let associated = associated.unwrap_or_default();
+                let change = RegistrationChange::Registered { expires, associated };
+                Event::Registration { path, change }
+            }
+            Record::Refreshed { path, expires } => {
+                Event::Registration { path, change: RegistrationChange::Refreshed { expires } }
+            }
+            Record::Lost { path } => {
+                Event::Registration { path, change: RegistrationChange::Lost }
+            }
+            Record::Retrying { path, failure, retry_at } => Event::Registration {
+                path,
+                change: RegistrationChange::Retrying { failure, retry_at },
+            },
+            Record::Failed { path, failure } => {
+                Event::Registration { path, change: RegistrationChange::Failed(failure) }
+            }
+            Record::Deregistered => Event::Deregistered,
+            Record::WindowClosed { id } => Event::ReportWindowClosed { id },
+            Record::ReportDone { id, kind, outcome } => Event::ReportSent { id, kind, outcome },
+            Record::Mapped { path, address } => Event::Mapped { path, address },
+            Record::OwnerMustRegister => {
+                Event::OwnerMustRegister { feature_tag: tags::FEATURE_TAG }
+            }
+            Record::Challenge { id } => return self.challenge_event(id, out),
+            Record::Reports { block, next, trust } => {
+                return self.report_event(block, next, trust, out);
+            }
+        })
+    }
+
+    fn challenge_event(self, id: crate::id::ChallengeId, out: &'a mut [u8]) -> Output<'a> {
+        let kept = self.requests.iter().find_map(|request| match request.state {
+            RequestState::Challenged { id: of, .. } if of == id => {
+                self.auth_slots(request.path, request.kind.auth()).first_block()
+            }
+            _ => None,
+        });
+        let account = self.core.account;
+        let Some(kept) = kept else {
+            // It was answered or given up before it was told.
+            return self.poll(out);
+        };
+        let blocks = self.arena.into_blocks();
+        let text = account.block().map(|block| blocks.get(block)).unwrap_or_default();
+        let Ok(challenge) = Challenge::parse(blocks.get(kept)) else {
+            return Output::Idle(None);
+        };
+        Output::Event(Event::Challenge {
+            id,
+            user: account.slice(text, Field::User),
+            realm: challenge.realm.as_received(),
+            algorithm: challenge.algorithm,
+        })
+    }
+
+    /// One report of a body that holds one or several.
+    fn report_event(
+        mut self,
+        block: Block,
+        next: u16,
+        trust: crate::client::event::Trust,
+        out: &'a mut [u8],
+    ) -> Output<'a> {
+        let found = match nth_report(self.arena.get(block), next) {
+            None => {
+                self.core.spent = Some(block);
+                return self.poll(out);
+            }
+            Some(Err(())) => None,
+            Some(Ok(imdn)) => {
+                let mut id = [0; 128];
+                let id = imdn.message_id.read_into(&mut id).map(str::as_bytes);
+                Some(id.and_then(|id| self.awaiting(id)))
+            }
+        };
+        // The rest of the body comes before anything else. There was room: this was its place.
+        let rest = Record::Reports { block, next: next.saturating_add(1), trust };
+        let _ = self.core.events.push_front(rest);
+        let Some(id) = found else {
+            self.core.stats.reports_unread = self.core.stats.reports_unread.saturating_add(1);
+            return self.poll(out);
+        };
+        let Some(Ok(imdn)) = nth_report(self.arena.into_bytes(block), next) else {
+            return Output::Idle(None);
+        };
+        Output::Event(Event::Report(Report {
+            id,
+            message_id: imdn.message_id.raw().as_bytes(),
+            recipient: imdn.recipient_uri.map(|uri| uri.raw().as_bytes()).unwrap_or_default(),
+            disposition: imdn.disposition,
+            trust,
+        }))
+    }
+
+    fn awaiting(&self, message_id: &[u8]) -> Option<SendId> {
+        let hash = hash(self.core.hash_seed, &[message_id]);
+        self.awaited.iter().find(|row| row.hash == hash).and_then(|row| row.id)
+    }
+
+    /// The first request that is over; its row is given back.
+    fn ended(&mut self) -> Option<Event<'static>> {
+        let ended = |state: RequestState| matches!(state, RequestState::Ended(_));
+        let rows = self.requests.iter().enumerate();
+        let (at, request) = rows
+            .filter(|(_, request)| ended(request.state))
+            .min_by_key(|(_, request)| request.order)
+            .map(|(at, request)| (at, *request))?;
+        self.free_row(Row(at));
+        match (request.kind, request.state) {
+            (RequestKind::Message { id, .. }, RequestState::Ended(Ending::Sent(outcome))) => {
+                Some(Event::Sent { id, outcome })
+            }
+            (RequestKind::Report { id, kind }, RequestState::Ended(Ending::Reported(ending))) => {
+                let outcome = self.report_ended(id, kind, ending);
+                Some(Event::ReportSent { id, kind, outcome })
+            }
+            _ => None,
+        }
+    }
+
+    /// Lets everything go on that can, while there is room for its events.
+    pub(crate) fn pump(&mut self) {
+        for _ in 0..MAX_STEPS {
+            if !self.has_room() || self.step() == Step::Nothing {
+                return;
+            }
+        }
+        debug_assert!(false, "the machines do not come to rest");
+    }
+
+    /// Whether a timer is due.
+    pub(crate) fn is_due(&self) -> bool {
+        self.deadline().is_some_and(|deadline| deadline.at <= self.core.now)
+    }
+
+    /// One step of one machine, timers first.
+    fn step(&mut self) -> Step {
+        for step in [
+            Self::step_transactions,
+            Self::step_flows,
+            Self::step_leaving,
+            Self::step_waits,
+            Self::step_reports,
+            Self::step_requests,
+        ] {
+            if step(self) == Step::Done {
+                return Step::Done;
+            }
+        }
+        Step::Nothing
+    }
+
+    fn step_transactions(&mut self) -> Step {
+        let (now, timers) = (self.core.now, self.core.policy.timers);
+        let due = |txn: &Txn| txn.deadline().is_some_and(|at| at <= now);
+        let Some(at) = self.txns.iter().position(due) else { return Step::Nothing };
+        let Some(txn) = self.txns.get_mut(at) else { return Step::Nothing };
+        match &mut txn.machine {
+            Machine::Free => {}
+            Machine::Client { machine, request, .. } => {
+                let action = machine.timeout(now, &timers);
+                let row = request.map(|row| Row(usize::from(row)));
+                if action == ClientAction::Resend {
+                    txn.wire = Wire::Due;
+                }
+                if machine.is_terminated() {
+                    *txn = Txn::FREE;
+                    if let (ClientAction::TimedOut, Some(row)) = (action, row) {
+                        self.unanswered(row, action);
+                    }
+                }
+            }
+            Machine::Server { machine, .. } => {
+                let _ = machine.timeout(now, &timers);
+                if machine.is_terminated() {
+                    self.drop_txn(at);
+                }
+            }
+            Machine::InviteServer { machine, .. } => {
+                let action = machine.timeout(now, &timers);
+                if action == ServerAction::Resend {
+                    txn.wire = Wire::Due;
+                }
+                if machine.is_terminated() {
+                    self.drop_txn(at);
+                }
+            }
+        }
+        Step::Done
+    }
+
+    fn step_leaving(&mut self) -> Step {
+        match self.core.role {
+            Role::Leaving { until } if until <= self.core.now => {
+                self.finish_leaving();
+                Step::Done
+            }
+            Role::Leaving { .. } | Role::Idle | Role::Registrant | Role::Adopted => Step::Nothing,
+        }
+    }
+
+    /// Bounded waits: for a secret, for a path, for reports.
+    fn step_waits(&mut self) -> Step {
+        let now = self.core.now;
+        let challenged = self.requests.iter().position(|request| {
+            matches!(request.state, RequestState::Challenged { until, .. } if until <= now)
+        });
+        if let Some(at) = challenged {
+            self.abandon(Row(at));
+            return Step::Done;
+        }
+        self.watch_paths();
+        let stranded = self.stranded_until().is_some_and(|until| until <= now);
+        let waiting = self.requests.iter().position(|request| {
+            request.is_pager() && request.state == RequestState::Queued
+        });
+        if let (true, Some(at)) = (stranded, waiting) {
+            self.end_request(Row(at), Err(Failure::Unreachable));
+            return Step::Done;
+        }
+        let closed = self.awaited.iter_mut().find(|row| row.id.is_some() && row.until <= now);
+        if let Some(id) = closed.and_then(|row| row.id.take()) {
+            self.emit(Record::WindowClosed { id });
+            return Step::Done;
+        }
+        Step::Nothing
+    }
+
+    /// Notes since when no request can go anywhere.
+    fn watch_paths(&mut self) {
+        if self.usable_path().is_some() {
+            self.core.stranded = None;
+        } else if self.core.stranded.is_none() {
+            self.core.stranded = Some(self.core.now);
+        }
+    }
+
+    /// A queued message ends when it could not go for as long as a transaction lasts.
+    fn stranded_until(&self) -> Option<Instant> {
+        let waiting = |request: &crate::client::slots::Request| {
+            request.is_pager() && request.state == RequestState::Queued
+        };
+        let since = self.core.stranded.filter(|_| self.requests.iter().any(waiting))?;
+        Some(since.after(self.core.policy.timers.t1_64()))
+    }
+
+    /// The next deadline and what it is for.
+    pub(crate) fn deadline(&self) -> Option<Deadline> {
+        let mut first: Option<Deadline> = None;
+        let mut take = |at: Option<Instant>, slack: u64, why: Wake| {
+            let slack = u32::try_from(slack).unwrap_or(u32::MAX);
+            if let Some(at) = at
+                && first.is_none_or(|first| at < first.at)
+            {
+                first = Some(Deadline { at, slack, why });
+            }
+        };
+        for txn in self.txns.iter() {
+            let lazy = matches!(txn.machine, Machine::Client { request: None, .. });
+            let slack = if lazy { LAZY } else { 0 };
+            take(txn.deadline(), u64::from(slack), Wake::Transaction);
+        }
+        for path in &self.core.paths {
+            let registration = &path.registration;
+            take(registration.deadline(), registration.slack(), Wake::Registration);
+            take(path.reopen, 0, Wake::Registration);
+        }
+        for keep in self.core.flows.iter().filter_map(|flow| flow.keep) {
+            take(keep.deadline(), 0, Wake::KeepAlive);
+        }
+        if let Role::Leaving { until } = self.core.role {
+            take(Some(until), 0, Wake::Registration);
+        }
+        for request in self.requests.iter() {
+            if let RequestState::Challenged { until, .. } = request.state {
+                take(Some(until), 0, Wake::Challenge);
+            }
+        }
+        take(self.stranded_until(), 0, Wake::Transaction);
+        take(self.reports_deadline(), 0, Wake::Reports);
+        let windows = self.awaited.iter().filter(|row| row.id.is_some());
+        take(windows.map(|row| row.until).min(), u64::from(LAZY), Wake::Reports);
+        first
+    }
+}
+
+/// The report of this number in a kept body; `Err`: it cannot be read, the next one may.
+fn nth_report(kept: &[u8], n: u16) -> Option<Result<Imdn<'_>, ()>> {
+    let (len, rest) = kept.split_first()?;
+    let (kind, body) = rest.split_at_checked(usize::from(*len))?;
+    let media = MediaType::parse(kind).ok()?;
+    imdn::reports(media, body).nth(usize::from(n)).map(|report| report.map_err(|_| ()))
+}
+

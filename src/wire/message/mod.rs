@@ -7,6 +7,7 @@
 //! must be able to read (RFC 3261 §8.1.1, §8.2), and is what stands between a peer and a machine.
 
 mod head;
+mod rules;
 
 use core::fmt;
 
@@ -338,7 +339,12 @@ impl<'b> Message<'b> {
 
     /// A fault that is met at `part` of the head.
     fn fault(&self, kind: ParseErrorKind, part: &[u8]) -> ParseError {
-        ParseError::new(kind, self.lead.saturating_add(offset_in(self.head, part)))
+        ParseError::new(kind, self.offset_of(part))
+    }
+
+    /// Where a part of the head stands in what was parsed.
+    fn offset_of(&self, part: &[u8]) -> usize {
+        self.lead.saturating_add(offset_in(self.head, part))
     }
 }
 

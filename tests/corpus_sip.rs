@@ -726,3 +726,12 @@ fn what_is_refused_is_read_as_far_as_an_answer_needs() {
         .replace("OPTIONS", "ACK");
     assert!(Message::legible(ack.as_bytes()).is_none());
 }
+
+#[test]
+fn a_message_is_small() {
+    assert!(
+        size_of::<Message<'_>>() < 900,
+        "{}",
+        size_of::<Message<'_>>()
+    );
+}

@@ -1,5 +1,10 @@
 //! URIs: grammar, comparison, conversion.
-#![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used
+)]
 
 use oma_im::wire::error::ParseErrorKind;
 use oma_im::wire::scan::unescape;

@@ -103,7 +103,7 @@ pub enum TooLarge {
 /// assert_eq!(framer.next(bytes), Frame::KeepAlive { kind: KeepAlive::Pong, consumed: 2 });
 /// bytes = &bytes[2..];
 /// assert_eq!(framer.next(&bytes[..20]), Frame::NeedMore);
-/// assert_eq!(framer.next(bytes), Frame::Message { len: 37 });
+/// assert_eq!(framer.next(bytes), Frame::Message { len: 35 });
 /// ```
 #[derive(Clone, Debug)]
 pub struct Framer {

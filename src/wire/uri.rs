@@ -455,21 +455,28 @@ impl<'b> Host<'b> {
             let (address, rest) = split_at(inside, inside.iter().position(|&b| b == b']')?);
             return Some((Self::V6(ipv6(address)?), rest.get(1..)?));
         }
-        let (name, rest) = Class::HOST.split(bytes);
-        let last = name.strip_suffix(b".").unwrap_or(name);
-        let top = last.rsplit(|&b| b == b'.').next()?;
-        if Class::DIGIT.fits(top) {
-            return Some((Self::V4(ipv4(name)?), rest));
-        }
         // domainlabel = alphanum / alphanum *( alphanum / "-" ) alphanum
-        let mut before = b'.';
-        for &byte in last {
-            if matches!((before, byte), (b'.', b'.' | b'-') | (b'-', b'.')) {
-                return None;
+        let (mut before, mut top, mut end) = (b'.', 0usize, 0usize);
+        for &byte in bytes {
+            if !ALPHANUM.has(byte) {
+                match (before, byte) {
+                    (b'.', b'.' | b'-') | (b'-', b'.') => return None,
+                    (_, b'.') => top = end.saturating_add(1),
+                    (_, b'-' | b'_') => {}
+                    _ => break,
+                }
             }
             before = byte;
+            end = end.saturating_add(1);
         }
-        (!matches!(before, b'.' | b'-')).then_some((Self::Name(name), rest))
+        let (name, rest) = split_at(bytes, end);
+        match (before, split_at(name, top).1) {
+            (b'-', _) => None,
+            // A dot may end a name, but no address, and it is not all.
+            (b'.', _) if end < 2 || ends_in_number(name.strip_suffix(b".")?) => None,
+            (_, [b'0'..=b'9', ..]) if ends_in_number(name) => Some((Self::V4(ipv4(name)?), rest)),
+            _ => Some((Self::Name(name), rest)),
+        }
     }
 
     /// The address, unless it is a name.
@@ -560,6 +567,8 @@ impl<'b> Iterator for UriHeaders<'b> {
     }
 }
 
+const ALPHANUM: Class = Class::ALPHA.or(Class::DIGIT);
+
 /// What is wrong and the bytes that were left there.
 struct Fault<'b> {
     kind: ParseErrorKind,
@@ -586,6 +595,11 @@ impl<'b> Fault<'b> {
 
 // scheme = ALPHA *( ALPHA / DIGIT / "+" / "-" / "." )
 pub(crate) fn split_scheme(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    if let [scheme @ .., b':'] = split_at(bytes, 4).0
+        && scheme == b"sip"
+    {
+        return Some((scheme, split_at(bytes, 4).1));
+    }
     let end = bytes
         .iter()
         .position(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.')))?;
@@ -633,21 +647,66 @@ fn ipv4(bytes: &[u8]) -> Option<Ipv4Addr> {
 }
 
 fn ipv6(bytes: &[u8]) -> Option<Ipv6Addr> {
-    let mut once = [0u8; 45];
-    if bytes.len() > once.len() {
-        return None;
+    // The groups read, and how many; before the `::` if there was one.
+    let (mut groups, mut count) = (0u128, 0u32);
+    let mut head = None;
+    let mut rest = bytes;
+    if let [b':', b':', tail @ ..] = rest {
+        (head, rest) = (Some((0, 0)), after_gap(tail));
     }
-    let parse = |bytes: &[u8]| core::str::from_utf8(bytes).ok()?.parse().ok();
-    parse(bytes).or_else(|| {
-        // RFC 5118 §4.10: the grammar of RFC 3261 gives `:::` before an IPv4 part; `::` is meant.
-        let at = bytes.windows(3).position(|w| w == b":::")?;
-        let (head, tail) = split_at(bytes, at);
-        let tail = tail.get(1..)?;
-        let (to_head, to_tail) = once.split_at_mut_checked(head.len())?;
-        to_head.copy_from_slice(head);
-        to_tail.get_mut(..tail.len())?.copy_from_slice(tail);
-        parse(once.get(..bytes.len().saturating_sub(1))?)
-    })
+    while !rest.is_empty() {
+        let (digits, tail) = Class::HEX.split(rest);
+        if tail.first() == Some(&b'.') {
+            groups = groups << 32 | u128::from(u32::from(ipv4(rest)?));
+            count = count.saturating_add(2);
+            break;
+        }
+        if digits.is_empty() || digits.len() > 4 || count == 8 {
+            return None;
+        }
+        let mut group = 0u16;
+        for &digit in digits {
+            group = group << 4 | u16::from(hex_value(digit)?);
+        }
+        groups = groups << 16 | u128::from(group);
+        count = count.saturating_add(1);
+        rest = match tail {
+            [b':', b':', tail @ ..] if head.is_none() => {
+                head = Some((groups, count));
+                (groups, count) = (0, 0);
+                after_gap(tail)
+            }
+            [b':', tail @ ..] if !tail.is_empty() => tail,
+            [] => tail,
+            _ => return None,
+        };
+    }
+    match head {
+        None if count == 8 => Some(Ipv6Addr::from_bits(groups)),
+        Some((head, above)) if above.saturating_add(count) < 8 => {
+            let shift = 16u32.saturating_mul(8u32.saturating_sub(above));
+            Some(Ipv6Addr::from_bits(
+                head.checked_shl(shift).unwrap_or(0) | groups,
+            ))
+        }
+        _ => None,
+    }
+}
+
+/// What follows `::`. RFC 5118 §4.10: the grammar of RFC 3261 puts a third colon before an IPv4
+/// part; it is skipped.
+fn after_gap(bytes: &[u8]) -> &[u8] {
+    match bytes {
+        [b':', rest @ ..] if ipv4(rest).is_some() => rest,
+        _ => bytes,
+    }
+}
+
+/// Whether the last label is a number, so that the host can only be an IPv4 address.
+fn ends_in_number(name: &[u8]) -> bool {
+    name.rsplit(|&b| b == b'.')
+        .next()
+        .is_some_and(|top| Class::DIGIT.fits(top))
 }
 
 // *( ";" pname [ "=" pvalue ] ), both of one byte at least

@@ -9,6 +9,8 @@
     clippy::string_slice
 )]
 
+mod cpim;
+mod mime;
 mod xml;
 
 use std::path::{Path, PathBuf};

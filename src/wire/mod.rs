@@ -5,6 +5,7 @@
 //! a slice of the caller's and know their own length.
 
 pub mod cpim;
+pub mod datetime;
 pub mod digest;
 pub mod error;
 pub mod framer;
@@ -14,6 +15,7 @@ pub mod message;
 pub mod mime;
 pub mod name;
 pub mod scan;
+pub mod sink;
 pub mod stun;
 pub mod uri;
 pub mod writer;

@@ -19,6 +19,7 @@ pub use value::{Branch, CSeq, Hex, Host, NameAddr, Param, Raw, ReceivedVia, Sent
 
 use core::marker::PhantomData;
 
+use super::message::Header;
 use super::name::{Method, Name, Status};
 use super::scan::Class;
 use super::sink::{Sink, TooSmall};
@@ -73,10 +74,9 @@ pub enum Complete {}
 ///     Ok(w.body(Text::new("text/plain")?, text.as_bytes()).finish())
 /// }
 ///
-/// let needed = write(&mut [], "Hello Bob")?.map_err(|e| e.needed);
-/// assert_eq!(needed, Err(207));
-/// let mut out = [0; 207];
-/// assert_eq!(write(&mut out, "Hello Bob")?, Ok(207));
+/// let Err(TooSmall { needed }) = write(&mut [], "Hello Bob")? else { unreachable!() };
+/// let mut out = vec![0; needed];
+/// assert_eq!(write(&mut out, "Hello Bob")?, Ok(needed));
 /// assert!(out.ends_with(b"\r\nContent-Length: 9\r\n\r\nHello Bob"));
 /// # Ok::<(), TextError>(())
 /// ```
@@ -124,22 +124,23 @@ impl<'o> MessageWriter<'o> {
 
     /// Adds a header field.
     ///
-    /// Content-Length is left to the next stage and not written here, and neither is
-    /// [`Name::Other`], which has no name; see [`other`](Self::other).
+    /// Content-Type and Content-Length belong to the next stage and are not written here. Neither
+    /// is [`Name::Other`], which has no name; see [`other`](Self::other).
     #[inline]
     pub fn header(&mut self, name: Name, value: impl Value) {
-        if !matches!(name, Name::ContentLength | Name::Other) {
+        if !at_end(name) {
             self.line(name.as_str().as_bytes(), value);
         }
     }
 
     /// Adds a header field with the values of `list` between commas; none if there are none.
+    ///
+    /// The names that [`header`](Self::header) does not write are not written here.
     pub fn list<V: Value>(&mut self, name: Name, list: impl IntoIterator<Item = V>) {
         let mut list = list.into_iter();
-        let Some(first) = list.next() else { return };
-        if matches!(name, Name::ContentLength | Name::Other) {
+        let Some(first) = list.next().filter(|_| !at_end(name)) else {
             return;
-        }
+        };
         self.sink.put(name.as_str().as_bytes());
         self.sink.put(b": ");
         first.write(&mut self.sink);
@@ -152,10 +153,22 @@ impl<'o> MessageWriter<'o> {
 
     /// Adds a header field whose name is not in the table of [`Name`].
     ///
-    /// A name that is in the table, in either form, is taken too; Content-Length is left out.
+    /// A name that is in the table is taken as [`header`](Self::header) takes it.
     pub fn other(&mut self, name: Token<'_>, value: impl Value) {
-        if Name::from_bytes(name.as_bytes()) != Name::ContentLength {
-            self.line(name.as_bytes(), value);
+        match Name::from_bytes(name.as_bytes()) {
+            Name::Other => self.line(name.as_bytes(), value),
+            known => self.header(known, value),
+        }
+    }
+
+    /// Adds a header field of a message that was read, with its name in long form.
+    ///
+    /// Content-Type and Content-Length are left out: they go with the body.
+    pub fn copy(&mut self, header: Header<'_>) {
+        match header.name {
+            // Only a token is written, so the name stays what it is in any case.
+            Name::Other => self.line(Class::TOKEN.split(header.raw_name).0, Raw(header.value)),
+            known => self.header(known, Raw(header.value)),
         }
     }
 
@@ -217,6 +230,11 @@ impl MessageWriter<'_, Complete> {
     pub fn finish(self) -> Result<usize, TooSmall> {
         self.sink.finish()
     }
+}
+
+/// Whether a name is left to the end of the head, or is none.
+const fn at_end(name: Name) -> bool {
+    matches!(name, Name::ContentType | Name::ContentLength | Name::Other)
 }
 
 /// A method that came from a peer may be no token; what follows the token is not written.

@@ -15,6 +15,15 @@ impl Value for u32 {
     }
 }
 
+/// Of a [`Method::Other`] only the token it begins with is written.
+impl Value for Method<'_> {
+    #[inline]
+    fn write(&self, sink: &mut Sink<'_>) {
+        put_method(sink, *self);
+    }
+}
+impl Sealed for Method<'_> {}
+
 /// Bytes as lower-case hexadecimal digits, two each: a tag or Call-ID from random bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hex<'a>(pub &'a [u8]);

@@ -12,15 +12,19 @@ extern crate std;
 #[cfg(feature = "alloc")]
 extern crate alloc;
 
-#[cfg_attr(not(test), allow(dead_code))] // the client core holds one
 pub(crate) mod arena;
-#[cfg_attr(not(test), allow(dead_code))] // the client core holds one
-pub(crate) mod entropy;
+pub mod client;
 pub mod config;
+pub(crate) mod entropy;
 pub mod error;
 pub mod id;
 pub mod im;
 pub mod limits;
 pub mod sip;
+pub mod storage;
+#[cfg(feature = "testkit")]
+pub mod testkit;
 pub mod time;
 pub mod wire;
+
+pub use client::Client;

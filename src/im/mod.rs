@@ -3,5 +3,6 @@
 //! They know what a request has to look like and what an answer means; they hold no state and send
 //! nothing. The client owns the state.
 
+pub mod imdn;
 pub mod pager;
 pub mod tags;

@@ -407,6 +407,31 @@ fn a_failing_refresh() {
     );
 }
 
+/// RFC 5626 §4.2.1, §11.5: after 503 another host, after 430 at least another flow; §4.2.2: a 503 to
+/// a refresh leaves the flow alone.
+#[test]
+fn which_refusals_cost_the_flow() {
+    for (way, code, next) in [
+        ("0 ready\n0 register", 503, "Open"),
+        ("0 ready\n0 register", 430, "Open"),
+        ("0 ready\n0 register", 500, "REGISTER 600000"),
+        (
+            "0 ready\n0 register\n0 ok 900\n0 refresh",
+            503,
+            "REGISTER 600000",
+        ),
+        ("0 ready\n0 register\n0 ok 900\n0 refresh", 430, "Open"),
+    ] {
+        let mut scene = scene();
+        let lines = scene.play(&format!("{way}\n0 {code}\n30 clock"));
+        assert_eq!(
+            lines.last().unwrap(),
+            &format!("30 clock: {next}"),
+            "{code}"
+        );
+    }
+}
+
 /// The answer to the refresh is late: the binding ends, the REGISTER still counts.
 #[test]
 fn a_binding_that_ends_during_its_refresh() {

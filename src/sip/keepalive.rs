@@ -37,9 +37,8 @@ use core::net::SocketAddr;
 
 /// RFC 5626 §4.4.1: how long the pong may take, in milliseconds.
 const PONG: u64 = 10_000;
-/// RFC 5389 §7.2.1: Rc, the number of times that a STUN request goes out.
-const RC: u8 = 7;
-/// RFC 5389 §7.2.1: with Rc 7 and Rm 16 a STUN transaction fails after 63 + 16 times the RTO.
+/// RFC 5389 §7.2.1: with Rc 7 and Rm 16 a STUN transaction fails after 63 + 16 times the RTO. As the
+/// interval doubles, the request has gone out seven times by then and no eighth time.
 const STUN_FAILS_AFTER: u64 = 79;
 
 /// The bounds between which an interval is drawn, in milliseconds.
@@ -196,7 +195,6 @@ enum State {
         fails: Instant,
         resend: Instant,
         interval: u32,
-        sent: u8,
         next: Instant,
     },
     /// The flow is to be closed.
@@ -291,12 +289,8 @@ impl KeepAlive {
                 self.fail()
             }
             State::AwaitingStun {
-                resend,
-                interval,
-                sent,
-                ..
-            } if *resend <= now && *sent < RC => {
-                *sent = sent.saturating_add(1);
+                resend, interval, ..
+            } if *resend <= now => {
                 *interval = interval.saturating_mul(2);
                 *resend = now.after(u64::from(*interval));
                 KeepAliveAction::ResendStun
@@ -367,12 +361,7 @@ impl KeepAlive {
         match self.state {
             State::Idle { next } => Some(next),
             State::AwaitingPong { fails, .. } => Some(fails),
-            State::AwaitingStun {
-                fails,
-                resend,
-                sent,
-                ..
-            } => Some(if sent < RC { resend.min(fails) } else { fails }),
+            State::AwaitingStun { fails, resend, .. } => Some(resend.min(fails)),
             State::Off | State::Failed => None,
         }
     }
@@ -445,7 +434,6 @@ impl KeepAlive {
                     fails: now.after(u64::from(rto).saturating_mul(STUN_FAILS_AFTER)),
                     resend: now.after(u64::from(rto)),
                     interval: rto,
-                    sent: 1,
                     next,
                 };
                 (state, KeepAliveAction::SendStun)

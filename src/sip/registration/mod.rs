@@ -6,11 +6,12 @@
 //! Only one REGISTER is ever under way (RFC 3261 §10.2). What is asked for meanwhile comes after it.
 //!
 //! A failure is for good, or there is another attempt after the wait of RFC 5626 §4.5 (see
-//! [`Backoff`]). Nothing is retried at once but three things: a 423, twice at most, with the time
-//! that the registrar demands; a binding that ran out; and a flow that had worked and failed, which
-//! is formed again. A flow has worked once a keep-alive was answered on it, or, without supervised
-//! keep-alives, once it stood for 30 s; so a server that accepts a REGISTER and closes the
-//! connection is not asked again in a loop.
+//! [`Backoff`]). Nothing is retried at once but these: a 423, twice at most, with the time that the
+//! registrar demands; a binding that ran out or that the registrar deactivated; what a change of
+//! the network interrupted; and a flow that had worked and failed, which is formed again. A flow has
+//! worked once a keep-alive was answered on it, or, without supervised keep-alives, once it stood
+//! for 30 s; so a server that accepts a REGISTER and closes the connection is not asked again in a
+//! loop.
 //!
 //! 401 and 407 are answered elsewhere and come here only when no answer helped.
 //!
@@ -479,7 +480,13 @@ impl Registration {
             State::Refreshing {
                 expires_at, then, ..
             } => (Some(expires_at), then),
-            State::Deregistering { then, .. } => return self.gone(then),
+            State::Deregistering { then, .. } => {
+                match failure {
+                    Failure::Timeout | Failure::TransportFailed => self.flow = Flow::Down,
+                    Failure::Status { .. } => {}
+                }
+                return self.gone(then);
+            }
             State::Unregistered
             | State::Connecting
             | State::Registered { .. }

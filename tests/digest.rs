@@ -105,6 +105,18 @@ fn quotes_where_none_belong_and_none_where_they_do() {
 }
 
 #[test]
+fn md5_is_meant_where_no_algorithm_is_named() {
+    for value in [
+        &br#"Digest realm="a",nonce="n""#[..],
+        br#"Digest realm="a",nonce="n",algorithm="""#,
+        br#"Digest realm="a",nonce="n",algorithm="#,
+    ] {
+        let c = one(value);
+        assert_eq!((c.algorithm, c.algorithm_name), (Algorithm::Md5, None));
+    }
+}
+
+#[test]
 fn commas_part_parameters_challenges_and_forgotten_quotes() {
     let c =
         one(br#"Digest realm="a, \"b\", c", ,, nonce="x,y",domain="sip:a, sip:b",foo,bar="z,""#);
@@ -621,6 +633,11 @@ fn the_next_nonce_takes_the_place_of_the_old_one() {
         &br#"Digest realm="a",nonce="47364c23432d2e131a5fb210812c",opaque="o",algorithm=SHA-256,qop="auth,auth-int""#[..]
     );
     // What cannot be answered stays so.
+    let mut out = [0; 256];
+    let mut sink = Sink::new(&mut out);
+    old.write(&mut sink);
+    let again = one(sink.written().unwrap());
+    assert_eq!((again.stale, again.nonce), (Freshness::Stale, old.nonce));
     for unknown in ["algorithm=\"MD5 x\"", "algorithm=new", "qop=new"] {
         let header = format!(r#"Digest realm="a",nonce="1",{unknown}"#);
         let c = one(header.as_bytes());

@@ -278,3 +278,16 @@ pub(super) fn hex_count(nc: u32) -> [u8; 8] {
     }
     digits
 }
+
+impl Quoted<'_> {
+    /// 64 bits by which a text is known again without being kept: the start of its SHA-256.
+    ///
+    /// Not to be forged short of 2⁶⁴ trials, so that a realm made up by a stranger is not taken
+    /// for the one that our credentials are bound to.
+    pub(crate) fn fingerprint(self) -> u64 {
+        let mut hasher = Sha256::new();
+        self.pieces(|piece| hasher.update(piece));
+        let sum: [u8; 32] = hasher.finalize().into();
+        sum.first_chunk::<8>().map_or(0, |&b| u64::from_be_bytes(b))
+    }
+}

@@ -608,9 +608,6 @@ fn mermaid_and_json_tell_the_same_story() {
 fn the_capture_reads_back() {
     let net = story();
     let file = pcap::pcap(net.log());
-    if let Some(path) = std::env::var_os("OMA_IM_STORY_PCAP") {
-        std::fs::write(path, &file).unwrap();
-    }
     let u32le = |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().unwrap());
     assert_eq!((u32le(0), u32le(20)), (0xA1B2_C3D4, 101));
     let (mut at, mut payloads, mut last_time) = (24, Vec::new(), 0);

@@ -1,6 +1,6 @@
 //! The test kit: a network, a clock and an IM server that exist only in memory, and the ladder of what happened.
 //!
-//! A test builds a [`net::Network`] from a seed, puts hosts on it, and lets its clients talk across
+//! A test builds a [`net::Network`] from a seed, puts hosts on it, and lets clients and a [`server::ImServer`] talk across
 //! it. Time is a number that moves to the next thing due, so an hour of retransmissions takes milliseconds. All that is sent,
 //! lost, opened, broken or remarked goes into one [`log::Log`]: tests assert on it, and [`ladder`] draws it. A run that
 //! fails prints its ladder and its seed ([`ladder::LadderOnFailure`]); the same seed repeats it byte for byte.
@@ -8,6 +8,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`net`] | datagrams and streams with latency, jitter, loss, duplication, reordering, splitting; address translation; black holes; connections that break |
+//! | [`server`] | registrar with digest, MESSAGE routing, store-and-forward, groups, scripted misbehaviour; sans-IO, so it serves real sockets too |
 //! | [`log`] | the event log |
 //! | [`ladder`] | terminal text |
 //! | [`export`] | Mermaid, JSON lines |
@@ -36,4 +37,5 @@ pub mod log;
 pub mod net;
 pub mod pcap;
 pub mod rng;
+pub mod server;
 pub mod sip;

@@ -290,7 +290,7 @@ pub fn uri_of(value: &str) -> &str {
 
 /// The header parameters behind a name-addr, addr-spec or Via value: name, and value with its quotes removed.
 pub fn params(value: &str) -> Vec<(String, Option<String>)> {
-    let elements = split_outside(value, ';').into_iter().skip(1);
+    let elements = raw_params(value).into_iter();
     let pair = |element: String| match element.split_once('=') {
         Some((name, value)) => (
             name.trim().to_lowercase(),
@@ -299,6 +299,11 @@ pub fn params(value: &str) -> Vec<(String, Option<String>)> {
         None => (element.to_lowercase(), None),
     };
     elements.map(pair).collect()
+}
+
+/// The header parameters as they are written.
+pub fn raw_params(value: &str) -> Vec<String> {
+    split_outside(value, ';').split_off(1)
 }
 
 /// One header parameter; `Some("")` if it has no value.

@@ -97,7 +97,8 @@ impl<'a> Blocks<'a> {
             .get(usize::from(block.index))
             .filter(|s| s.generation == block.generation.get());
         debug_assert!(span.is_some(), "{block:?} was freed");
-        span.and_then(|span| self.bytes.get(span.range())).unwrap_or_default()
+        span.and_then(|span| self.bytes.get(span.range()))
+            .unwrap_or_default()
     }
 }
 
@@ -212,13 +213,21 @@ impl<'a> Arena<'a> {
 
     /// All blocks, to be read.
     pub(crate) fn view(&self) -> Blocks<'_> {
-        Blocks { bytes: self.bytes, spans: self.spans }
+        Blocks {
+            bytes: self.bytes,
+            spans: self.spans,
+        }
     }
 
     /// The bytes of a block, for as long as the storage is borrowed.
     pub(crate) fn into_bytes(self, block: Block) -> &'a [u8] {
+        self.into_blocks().get(block)
+    }
+
+    /// All blocks, for as long as the storage is borrowed.
+    pub(crate) fn into_blocks(self) -> Blocks<'a> {
         let Self { bytes, spans, .. } = self;
-        Blocks { bytes, spans }.get(block)
+        Blocks { bytes, spans }
     }
 
     /// Gives back what a block has past `len` bytes.
@@ -263,8 +272,18 @@ impl<'a> Arena<'a> {
     ) -> Result<usize, TooSmall> {
         let top = self.top();
         let (bytes, tail) = self.bytes.split_at_mut_checked(top).unwrap_or_default();
-        let len = write(Blocks { bytes, spans: self.spans }, tail)?;
-        if len > tail.len() { Err(TooSmall { needed: len }) } else { Ok(len) }
+        let len = write(
+            Blocks {
+                bytes,
+                spans: self.spans,
+            },
+            tail,
+        )?;
+        if len > tail.len() {
+            Err(TooSmall { needed: len })
+        } else {
+            Ok(len)
+        }
     }
 
     /// Puts a row to the end of the list.

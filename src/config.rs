@@ -69,7 +69,11 @@ pub struct NextHop<'a> {
 impl<'a> NextHop<'a> {
     /// A next hop on the default port.
     pub const fn new(host: &'a str, transport: Transport) -> Self {
-        Self { host, port: None, transport }
+        Self {
+            host,
+            port: None,
+            transport,
+        }
     }
 }
 

@@ -48,7 +48,10 @@ impl fmt::Display for ConfigError {
             Self::Product => f.write_str("product must be tokens such as vendor/model-1.0"),
             Self::Expires => f.write_str("registration_expires must be 1 to 2^31 seconds"),
             Self::Arena { needed, available } => {
-                write!(f, "the arena has {available} bytes, the account takes {needed}")
+                write!(
+                    f,
+                    "the arena has {available} bytes, the account takes {needed}"
+                )
             }
             Self::Storage => f.write_str("the storage needs at least two transactions"),
         }
@@ -119,11 +122,21 @@ impl fmt::Display for CommandError {
             Self::UnknownId => f.write_str("there is nothing of that id"),
             Self::WrongState => f.write_str("the command does not fit the state"),
             Self::Busy => f.write_str("poll the output to Idle, then repeat the command"),
-            Self::Full { limit, needed, available } => {
-                write!(f, "{limit:?} full: {needed} needed, {available} free; drain or wait")
+            Self::Full {
+                limit,
+                needed,
+                available,
+            } => {
+                write!(
+                    f,
+                    "{limit:?} full: {needed} needed, {available} free; drain or wait"
+                )
             }
             Self::TooLargeForPager { size } => {
-                write!(f, "{size} bytes are too many for pager mode: use large message mode")
+                write!(
+                    f,
+                    "{size} bytes are too many for pager mode: use large message mode"
+                )
             }
             Self::Target => f.write_str("the target is no URI that this core can reach"),
             Self::Identity => f.write_str("the identity is not one of this user's"),

@@ -5,32 +5,62 @@
 //! constant initial value, so it fits a `static`; [`Heap`] (feature `alloc`) has its limits at run
 //! time and gives memory back when the client is idle.
 
-use crate::arena::{Arena, ArenaState, Span};
+use crate::arena::{ArenaState, Span};
 use crate::client::slots::{Awaited, Echo, Request, Seen, Ticket, Txn};
 
-/// A phone with 64 KiB of memory. See the memory table in the crate documentation.
+/// A phone with 64 KiB of memory.
 pub type Small = Inline<8, 132, 5120>;
 
 /// A client on a computer or in a gateway.
 pub type Standard = Inline<32, 256, 32_768>;
 
-/// Memory in arrays: `TXNS` transactions and requests, `REMEMBERED` finished things of each kind,
-/// `ARENA` octets of arena.
+/// Blocks of the arena for each transaction: requests, answers, tickets and what is kept.
+const SPANS: usize = 5;
+/// Messages that wait for reports, for each transaction.
+const AWAITED: usize = 4;
+
+/// Memory for a client. Only this crate implements it.
+pub trait Storage: sealed::Sealed {
+    #[doc(hidden)]
+    fn parts(&mut self) -> Parts<'_>;
+}
+
+/// The tables and the arena, as slices.
+#[doc(hidden)]
+pub struct Parts<'a> {
+    pub(crate) txns: &'a mut [Txn],
+    pub(crate) requests: &'a mut [Request],
+    pub(crate) tickets: &'a mut [Ticket],
+    pub(crate) awaited: &'a mut [Awaited],
+    pub(crate) echoes: &'a mut [Echo],
+    pub(crate) seen: &'a mut [Seen],
+    pub(crate) spans: &'a mut [Span],
+    pub(crate) state: &'a mut ArenaState,
+    pub(crate) bytes: &'a mut [u8],
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// Memory in arrays: `TXNS` transactions and requests at once, `REMEMBERED` answers and messages
+/// that are known again, `ARENA` octets.
 ///
 /// ```
 /// use oma_im::storage::Inline;
-/// static mut _A: Inline<4, 16, 4096> = Inline::new();
+///
+/// static STORAGE: Inline<4, 16, 4096> = Inline::new();
 /// ```
 pub struct Inline<const TXNS: usize, const REMEMBERED: usize, const ARENA: usize> {
     txns: [Txn; TXNS],
     requests: [Request; TXNS],
     tickets: [Ticket; TXNS],
-    awaited: [Awaited; TXNS],
+    awaited: [[Awaited; AWAITED]; TXNS],
     echoes: [Echo; REMEMBERED],
-    seen: [Seen; TXNS],
-    spans: [[Span; 5]; TXNS],
+    seen: [Seen; REMEMBERED],
+    spans: [[Span; SPANS]; TXNS],
     state: ArenaState,
-    arena: [u8; ARENA],
+    bytes: [u8; ARENA],
 }
 
 impl<const TXNS: usize, const REMEMBERED: usize, const ARENA: usize>
@@ -42,12 +72,138 @@ impl<const TXNS: usize, const REMEMBERED: usize, const ARENA: usize>
             txns: [Txn::FREE; TXNS],
             requests: [Request::FREE; TXNS],
             tickets: [Ticket::FREE; TXNS],
-            awaited: [Awaited::FREE; TXNS],
+            awaited: [[Awaited::FREE; AWAITED]; TXNS],
             echoes: [Echo::FREE; REMEMBERED],
-            seen: [Seen::FREE; TXNS],
-            spans: [[Span::FREE; 5]; TXNS],
+            seen: [Seen::FREE; REMEMBERED],
+            spans: [[Span::FREE; SPANS]; TXNS],
             state: ArenaState::EMPTY,
-            arena: [0; ARENA],
+            bytes: [0; ARENA],
+        }
+    }
+}
+
+impl<const TXNS: usize, const REMEMBERED: usize, const ARENA: usize> Default
+    for Inline<TXNS, REMEMBERED, ARENA>
+{
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<const TXNS: usize, const REMEMBERED: usize, const ARENA: usize> sealed::Sealed
+    for Inline<TXNS, REMEMBERED, ARENA>
+{
+}
+
+impl<const TXNS: usize, const REMEMBERED: usize, const ARENA: usize> Storage
+    for Inline<TXNS, REMEMBERED, ARENA>
+{
+    fn parts(&mut self) -> Parts<'_> {
+        Parts {
+            txns: &mut self.txns,
+            requests: &mut self.requests,
+            tickets: &mut self.tickets,
+            awaited: self.awaited.as_flattened_mut(),
+            echoes: &mut self.echoes,
+            seen: &mut self.seen,
+            spans: self.spans.as_flattened_mut(),
+            state: &mut self.state,
+            bytes: &mut self.bytes,
+        }
+    }
+}
+
+impl<S: Storage> sealed::Sealed for &mut S {}
+
+/// So that a client can live over storage in a `static`.
+impl<S: Storage> Storage for &mut S {
+    fn parts(&mut self) -> Parts<'_> {
+        (**self).parts()
+    }
+}
+
+#[cfg(feature = "alloc")]
+pub use heap::{Heap, HeapLimits};
+
+#[cfg(feature = "alloc")]
+mod heap {
+    use super::{AWAITED, Parts, SPANS, Storage, sealed};
+    use crate::arena::{ArenaState, Span};
+    use crate::client::slots::{Awaited, Echo, Request, Seen, Ticket, Txn};
+    use alloc::vec;
+    use alloc::vec::Vec;
+
+    /// The limits of a [`Heap`], as the parameters of [`Inline`](super::Inline).
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct HeapLimits {
+        /// Transactions and requests at once.
+        pub transactions: usize,
+        /// Answers and messages that are known again.
+        pub remembered: usize,
+        /// Octets of the arena.
+        pub arena: usize,
+    }
+
+    impl Default for HeapLimits {
+        fn default() -> Self {
+            Self {
+                transactions: 32,
+                remembered: 256,
+                arena: 32_768,
+            }
+        }
+    }
+
+    /// Memory on the heap, taken once when it is made.
+    pub struct Heap {
+        txns: Vec<Txn>,
+        requests: Vec<Request>,
+        tickets: Vec<Ticket>,
+        awaited: Vec<Awaited>,
+        echoes: Vec<Echo>,
+        seen: Vec<Seen>,
+        spans: Vec<Span>,
+        state: ArenaState,
+        bytes: Vec<u8>,
+    }
+
+    impl Heap {
+        /// Empty memory.
+        pub fn new(limits: HeapLimits) -> Self {
+            let HeapLimits {
+                transactions,
+                remembered,
+                arena,
+            } = limits;
+            Self {
+                txns: vec![Txn::FREE; transactions],
+                requests: vec![Request::FREE; transactions],
+                tickets: vec![Ticket::FREE; transactions],
+                awaited: vec![Awaited::FREE; transactions.saturating_mul(AWAITED)],
+                echoes: vec![Echo::FREE; remembered],
+                seen: vec![Seen::FREE; remembered],
+                spans: vec![Span::FREE; transactions.saturating_mul(SPANS)],
+                state: ArenaState::EMPTY,
+                bytes: vec![0; arena],
+            }
+        }
+    }
+
+    impl sealed::Sealed for Heap {}
+
+    impl Storage for Heap {
+        fn parts(&mut self) -> Parts<'_> {
+            Parts {
+                txns: &mut self.txns,
+                requests: &mut self.requests,
+                tickets: &mut self.tickets,
+                awaited: &mut self.awaited,
+                echoes: &mut self.echoes,
+                seen: &mut self.seen,
+                spans: &mut self.spans,
+                state: &mut self.state,
+                bytes: &mut self.bytes,
+            }
         }
     }
 }

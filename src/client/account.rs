@@ -2,15 +2,14 @@
 //!
 //! The block never moves out and never changes; a field is a run of bytes in it.
 
-use crate::arena::{Arena, Block};
+use crate::arena::{Arena, Block, NoRoom};
 use crate::config::{Config, Credentials, Release};
 use crate::error::ConfigError;
 use crate::im::tags;
 use crate::limits::MAX_PATHS;
-use crate::wire::header::Host;
-use crate::wire::scan;
+use crate::wire::scan::Class;
 use crate::wire::sink::Sink;
-use crate::wire::uri::{Scheme, Uri};
+use crate::wire::uri::{Host, Scheme, Uri};
 
 /// A text of the account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,11 +49,15 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    pub(crate) const EMPTY: Self = Self { block: None, ends: [0; FIELDS] };
+    pub(crate) const EMPTY: Self = Self {
+        block: None,
+        ends: [0; FIELDS],
+    };
 
     /// Checks the text of `config` and keeps it.
     pub(crate) fn new(config: &Config<'_>, arena: &mut Arena<'_>) -> Result<Self, ConfigError> {
-        let address = Uri::parse(config.im_address.as_bytes()).map_err(|_| ConfigError::ImAddress)?;
+        let address =
+            Uri::parse(config.im_address.as_bytes()).map_err(|_| ConfigError::ImAddress)?;
         if !matches!(address.scheme(), Scheme::Sip | Scheme::Sips) || address.user().is_none() {
             return Err(ConfigError::ImAddress);
         }
@@ -62,12 +65,16 @@ impl Account {
         if hops.is_empty() || hops.len() > MAX_PATHS {
             return Err(ConfigError::NextHops);
         }
-        if hops.iter().any(|hop| Host::parse(hop.host.as_bytes()).is_err()) {
+        if hops
+            .iter()
+            .any(|hop| Host::parse(hop.host.as_bytes()).is_err())
+        {
             return Err(ConfigError::NextHopHost);
         }
         let instance = config.instance.unwrap_or_default();
         let bad_urn = |c: u8| c <= b' ' || c >= 0x7f || matches!(c, b'"' | b'<' | b'>' | b'\\');
-        if !instance.is_empty() && (!instance.starts_with("urn:") || instance.bytes().any(bad_urn)) {
+        if !instance.is_empty() && (!instance.starts_with("urn:") || instance.bytes().any(bad_urn))
+        {
             return Err(ConfigError::Instance);
         }
         let (user, secret, realm): (&str, &[u8], &str) = match &config.credentials {
@@ -79,13 +86,23 @@ impl Account {
         let realm = config.realm.unwrap_or(realm);
         let name = config.display_name.unwrap_or_default();
         let control = |text: &str| text.bytes().any(|c| c < b' ' || c == 0x7f);
-        if [user, realm, name, config.product, config.feature_tags].into_iter().any(control) {
+        if [user, realm, name, config.product, config.feature_tags]
+            .into_iter()
+            .any(control)
+        {
             return Err(ConfigError::Text);
         }
         let product = |p: &str| {
-            p.split('/').count() <= 2 && p.split('/').all(|t| scan::is_token(t.as_bytes()))
+            p.split('/').count() <= 2
+                && p.split('/')
+                    .all(|t| !t.is_empty() && Class::TOKEN.fits(t.as_bytes()))
         };
-        if !config.product.split(' ').filter(|p| !p.is_empty()).all(product) {
+        if !config
+            .product
+            .split(' ')
+            .filter(|p| !p.is_empty())
+            .all(product)
+        {
             return Err(ConfigError::Product);
         }
         if config.registration_expires == 0 || config.registration_expires > 1 << 31 {
@@ -109,8 +126,12 @@ impl Account {
                 sink.put(config.im_address.as_bytes());
                 close(&sink);
                 // RFC 3261 §10.2: the Request-URI has no user part and no "@".
-                sink.put(if address.scheme() == Scheme::Sips { b"sips:" } else { b"sip:" });
-                sink.put(address.host_bytes());
+                sink.put(if address.scheme() == Scheme::Sips {
+                    b"sips:"
+                } else {
+                    b"sip:"
+                });
+                sink.put(host_part(config.im_address.as_bytes()));
                 close(&sink);
                 for text in [user.as_bytes(), secret, realm.as_bytes(), name.as_bytes()] {
                     sink.put(text);
@@ -132,8 +153,14 @@ impl Account {
                 }
                 sink.finish()
             })
-            .map_err(|full| ConfigError::Arena { needed: full.needed, available: full.available })?;
-        Ok(Self { block: Some(block), ends })
+            .map_err(|full| match full {
+                NoRoom::Bytes { needed, available } => ConfigError::Arena { needed, available },
+                NoRoom::Blocks { .. } => ConfigError::Storage,
+            })?;
+        Ok(Self {
+            block: Some(block),
+            ends,
+        })
     }
 
     /// The text of a field; empty if it was not given.
@@ -151,7 +178,24 @@ impl Account {
     pub(crate) fn slice<'a>(&self, text: &'a [u8], field: Field) -> &'a [u8] {
         let at = field as usize;
         let end = self.ends.get(at).copied().unwrap_or(0);
-        let start = at.checked_sub(1).and_then(|i| self.ends.get(i)).copied().unwrap_or(0);
-        text.get(usize::from(start)..usize::from(end)).unwrap_or_default()
+        let start = at
+            .checked_sub(1)
+            .and_then(|i| self.ends.get(i))
+            .copied()
+            .unwrap_or(0);
+        text.get(usize::from(start)..usize::from(end))
+            .unwrap_or_default()
     }
+}
+
+/// Host and port of a SIP URI that has a user part.
+fn host_part(uri: &[u8]) -> &[u8] {
+    let host = uri
+        .iter()
+        .rposition(|c| *c == b'@')
+        .map_or(0, |at| at.saturating_add(1));
+    let host = uri.get(host..).unwrap_or_default();
+    host.split(|c| matches!(c, b';' | b'?'))
+        .next()
+        .unwrap_or_default()
 }

@@ -55,7 +55,10 @@ pub(crate) struct AuthPlace {
 }
 
 impl AuthPlace {
-    pub(crate) const NEW: Self = Self { auth: Auth::new(), kept: [None; MAX_REALMS] };
+    pub(crate) const NEW: Self = Self {
+        auth: Auth::new(),
+        kept: [None; MAX_REALMS],
+    };
 }
 
 /// A secret that the application gave.
@@ -73,6 +76,11 @@ pub(crate) struct AuthSlots {
 }
 
 impl AuthSlots {
+    /// The block of the first challenge.
+    pub(crate) fn first_block(&self) -> Option<Block> {
+        self.slots.first().map(|(_, _, block, _)| *block)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.slots.is_empty()
     }
@@ -89,7 +97,10 @@ impl AuthSlots {
         cuts: Cuts,
         sink: &mut Sink<'_>,
     ) {
-        let text = account.block().map(|block| blocks.get(block)).unwrap_or_default();
+        let text = account
+            .block()
+            .map(|block| blocks.get(block))
+            .unwrap_or_default();
         let (kind, secret) = match self.given {
             Some(given) => (given.kind, blocks.get(given.block)),
             None => (policy.secret, account.slice(text, Field::Secret)),
@@ -99,7 +110,9 @@ impl AuthSlots {
             _ => Secret::Password(secret),
         };
         for (by, _, block, uses) in &self.slots {
-            let Ok(challenge) = Challenge::parse(blocks.get(*block)) else { continue };
+            let Ok(challenge) = Challenge::parse(blocks.get(*block)) else {
+                continue;
+            };
             let answer = DigestAnswer {
                 username: account.slice(text, Field::User),
                 secret,
@@ -153,12 +166,17 @@ impl Engine<'_> {
                 }
             }
         }
-        AuthSlots { slots, given: self.core.given }
+        AuthSlots {
+            slots,
+            given: self.core.given,
+        }
     }
 
     /// The credentials went out with the request of this row.
     pub(crate) fn count_credentials(&mut self, row: Row, path: PathId, sent: &AuthSlots) {
-        let Some(request) = self.requests.get(row.0) else { return };
+        let Some(request) = self.requests.get(row.0) else {
+            return;
+        };
         let purpose = request.kind.auth();
         let mut attempts = request.attempts;
         if let Some(place) = self.auth_place(path, purpose) {
@@ -173,7 +191,9 @@ impl Engine<'_> {
 
     /// A 401 or 407 to the request of this row.
     pub(crate) fn challenged(&mut self, row: Row, message: &Message<'_>, status: Status) {
-        let Some(request) = self.requests.get(row.0).copied() else { return };
+        let Some(request) = self.requests.get(row.0).copied() else {
+            return;
+        };
         let (path, purpose) = (request.path, request.kind.auth());
         let cnonce = Cnonce(self.core.entropy.u64());
         let mut attempts = request.attempts;
@@ -197,7 +217,9 @@ impl Engine<'_> {
         let has_secret = self.core.policy.secret != SecretKind::None;
         let decision = match self.auth_place(path, purpose) {
             Some(place) if has_secret => {
-                place.auth.decide(challenges, &mut attempts, &policy, cnonce)
+                place
+                    .auth
+                    .decide(challenges, &mut attempts, &policy, cnonce)
             }
             _ => Decision::GiveUp(Reason::NoChallenge),
         };
@@ -223,7 +245,9 @@ impl Engine<'_> {
             }
             Decision::GiveUp(Reason::Rejected | Reason::TooMany) => {
                 self.forget_given();
-                let failure = Failure::Credentials { status: status.code() };
+                let failure = Failure::Credentials {
+                    status: status.code(),
+                };
                 self.refused(row, message, failure, status);
             }
             Decision::GiveUp(_) => {
@@ -259,7 +283,9 @@ impl Engine<'_> {
     /// Keeps the bytes of challenges in place of older ones. Says whether there was room for all.
     fn keep_challenges(&mut self, path: PathId, purpose: Purpose, taken: &Taken<'_>) -> bool {
         for (slot, bytes) in taken.iter() {
-            let Ok(block) = self.arena.alloc(bytes) else { return false };
+            let Ok(block) = self.arena.alloc(bytes) else {
+                return false;
+            };
             self.keep_challenge(path, purpose, slot, block);
         }
         true
@@ -277,16 +303,30 @@ impl Engine<'_> {
 
     /// A 2xx: the credentials were right, and there may be a new nonce (RFC 7616 §3.5).
     pub(crate) fn authentication_info(&mut self, row: Row, message: &Message<'_>) {
-        let Some(request) = self.requests.get(row.0).copied() else { return };
+        let Some(request) = self.requests.get(row.0).copied() else {
+            return;
+        };
         let (path, purpose) = (request.path, request.kind.auth());
-        let Some(place) = self.auth_place(path, purpose) else { return };
+        let Some(place) = self.auth_place(path, purpose) else {
+            return;
+        };
         place.auth.accepted(&request.attempts);
         for by in [Challenger::Server, Challenger::Proxy] {
-            let info = message.header(by.info()).and_then(|v| AuthenticationInfo::parse(v).ok());
-            let Some(next) = info.and_then(|info| info.nextnonce) else { continue };
-            let Some(place) = self.auth_place(path, purpose) else { return };
-            let Some(slot) = place.auth.answered(by, &request.attempts) else { continue };
-            let Some(kept) = place.kept.get(slot.index()).copied().flatten() else { continue };
+            let info = message
+                .header(by.info())
+                .and_then(|v| AuthenticationInfo::parse(v).ok());
+            let Some(next) = info.and_then(|info| info.nextnonce) else {
+                continue;
+            };
+            let Some(place) = self.auth_place(path, purpose) else {
+                return;
+            };
+            let Some(slot) = place.auth.answered(by, &request.attempts) else {
+                continue;
+            };
+            let Some(kept) = place.kept.get(slot.index()).copied().flatten() else {
+                continue;
+            };
             let written = self.arena.alloc_from(|blocks, out| {
                 let mut sink = Sink::new(out);
                 if let Ok(challenge) = Challenge::parse(blocks.get(kept)) {
@@ -296,7 +336,9 @@ impl Engine<'_> {
             });
             // Without room the old nonce stays in use, which is never wrong.
             let Ok(block) = written else { continue };
-            let Some(place) = self.auth_place(path, purpose) else { return };
+            let Some(place) = self.auth_place(path, purpose) else {
+                return;
+            };
             if place.auth.next_nonce(slot, next) {
                 self.keep_challenge(path, purpose, slot, block);
             } else {
@@ -312,7 +354,10 @@ impl Engine<'_> {
         answer: Answer<'_>,
     ) -> Result<(), CommandError> {
         let waiting = |state: RequestState| matches!(state, RequestState::Challenged { id: of, .. } if of == id);
-        let row = self.requests.iter().position(|request| waiting(request.state));
+        let row = self
+            .requests
+            .iter()
+            .position(|request| waiting(request.state));
         let row = Row(row.ok_or(CommandError::UnknownId)?);
         let (kind, bytes) = match &answer {
             Answer::Password(password) => (SecretKind::Password, *password),
@@ -322,7 +367,10 @@ impl Engine<'_> {
                 return Ok(());
             }
         };
-        let block = self.arena.alloc(bytes).map_err(crate::client::engine::full)?;
+        let block = self
+            .arena
+            .alloc(bytes)
+            .map_err(crate::client::engine::full)?;
         self.forget_given();
         self.core.given = Some(Given { block, kind });
         // Everything that waits for a secret goes on with this one.
@@ -353,7 +401,9 @@ impl Engine<'_> {
     /// Forgets what the servers of a path asked: it leads to another one now.
     pub(crate) fn reset_auth(&mut self, path: PathId) {
         for purpose in [Purpose::Register, Purpose::Other] {
-            let Some(place) = self.auth_place(path, purpose) else { return };
+            let Some(place) = self.auth_place(path, purpose) else {
+                return;
+            };
             place.auth.reset();
             let kept = core::mem::replace(&mut place.kept, [None; MAX_REALMS]);
             for block in kept.into_iter().flatten() {
@@ -363,7 +413,10 @@ impl Engine<'_> {
     }
 
     fn acceptable(&self) -> Acceptable {
-        let kind = self.core.given.map_or(self.core.policy.secret, |given| given.kind);
+        let kind = self
+            .core
+            .given
+            .map_or(self.core.policy.secret, |given| given.kind);
         let floor = match self.core.policy.digest_floor {
             DigestFloor::Md5 => Floor::Md5,
             DigestFloor::Sha256 => Floor::Sha256,

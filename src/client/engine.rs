@@ -14,7 +14,10 @@ use crate::client::flows::{Flow, Path};
 use crate::client::records::Record;
 use crate::client::slots::{Awaited, Echo, Machine, Request, RequestState, Seen, Ticket, Txn};
 use crate::client::stats::Stats;
-use crate::config::{Assertion, Config, DeliveryReports, DisplayReports, DigestFloor, EndToEnd, KeepAlive, Nat, Strangers, TelTargets, Transport};
+use crate::config::{
+    Assertion, Config, DeliveryReports, DigestFloor, DisplayReports, EndToEnd, KeepAlive, Nat,
+    Strangers, TelTargets, Transport,
+};
 use crate::entropy::Entropy;
 use crate::error::{CommandError, Limit};
 use crate::id::{FlowId, PathId};
@@ -72,8 +75,14 @@ impl Policy {
         use crate::config::Credentials;
         let hop = |i: usize| {
             config.next_hops.get(i).map_or(
-                HopConfig { port: None, transport: Transport::Udp },
-                |hop| HopConfig { port: hop.port, transport: hop.transport },
+                HopConfig {
+                    port: None,
+                    transport: Transport::Udp,
+                },
+                |hop| HopConfig {
+                    port: hop.port,
+                    transport: hop.transport,
+                },
             )
         };
         Self {
@@ -138,11 +147,26 @@ pub(crate) struct Rate {
     pub(crate) count: u16,
 }
 
+impl Rate {
+    pub(crate) const FREE: Self = Self {
+        target: 0,
+        minute: Instant::ZERO,
+        count: 0,
+    };
+}
+
 /// A peer that refuses reports.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Refuser {
     pub(crate) peer: u64,
     pub(crate) until: Instant,
+}
+
+impl Refuser {
+    pub(crate) const FREE: Self = Self {
+        peer: 0,
+        until: Instant::ZERO,
+    };
 }
 
 /// What the client is asked to be.
@@ -173,6 +197,8 @@ pub(crate) struct Core {
     pub(crate) one_shots: Deque<OneShot, ONE_SHOTS>,
     /// A block whose bytes the last output or event borrowed.
     pub(crate) spent: Option<Block>,
+    /// A secret that the application gave.
+    pub(crate) given: Option<crate::client::credentials::Given>,
     pub(crate) rates: [Rate; PEERS],
     pub(crate) refusers: [Refuser; PEERS],
     /// Since when no path could carry a request.
@@ -244,7 +270,10 @@ impl Engine<'_> {
     /// A free row of the transaction table; a completed client transaction gives way
     /// (design: it is the first to go when room is needed).
     pub(crate) fn free_txn(&mut self) -> Option<usize> {
-        let free = self.txns.iter().position(|txn| matches!(txn.machine, Machine::Free));
+        let free = self
+            .txns
+            .iter()
+            .position(|txn| matches!(txn.machine, Machine::Free));
         free.or_else(|| {
             let done = |txn: &Txn| match &txn.machine {
                 Machine::Client { request: None, .. } => txn.deadline(),
@@ -298,7 +327,12 @@ impl Engine<'_> {
 
     /// Puts bytes into the slot for stateless answers; without room they are dropped and counted.
     pub(crate) fn one_shot(&mut self, flow: FlowId, bytes: OneShotBytes) {
-        if self.core.one_shots.push_back(OneShot { flow, bytes }).is_err() {
+        if self
+            .core
+            .one_shots
+            .push_back(OneShot { flow, bytes })
+            .is_err()
+        {
             if let OneShotBytes::Block(block) = bytes {
                 self.arena.free(block);
             }
@@ -310,9 +344,11 @@ impl Engine<'_> {
 /// The arena's refusal as the application's.
 pub(crate) fn full(no_room: NoRoom) -> CommandError {
     match no_room {
-        NoRoom::Bytes { needed, available } => {
-            CommandError::Full { limit: Limit::Arena, needed, available }
-        }
+        NoRoom::Bytes { needed, available } => CommandError::Full {
+            limit: Limit::Arena,
+            needed,
+            available,
+        },
         NoRoom::Blocks { limit } => CommandError::Full {
             limit: Limit::Transactions,
             needed: limit.saturating_add(1),

@@ -9,9 +9,10 @@ use core::net::SocketAddr;
 use crate::config::Transport;
 use crate::error::Failure;
 use crate::id::{ChallengeId, FlowId, IncomingId, OpenId, PathId, SendId};
+use crate::im::imdn::ReportKind;
 use crate::time::Instant;
 use crate::wire::digest::Algorithm;
-use crate::wire::imdn::Status as ReportStatus;
+use crate::wire::imdn::Disposition;
 
 /// What `poll_output` wants next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -297,19 +298,6 @@ pub enum SendOutcome {
     Failed(Failure),
 }
 
-/// Which report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
-pub enum ReportKind {
-    /// The message was delivered, or not.
-    Delivery,
-    /// The message was shown to the user, or not.
-    Display,
-    /// A server works on it.
-    Processing,
-}
-
 /// A report on a message of ours (RFC 5438 §11).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Report<'a> {
@@ -319,10 +307,8 @@ pub struct Report<'a> {
     pub message_id: &'a [u8],
     /// The recipient that it speaks for, as it came.
     pub recipient: &'a [u8],
-    /// Which report.
-    pub kind: ReportKind,
-    /// What it says.
-    pub status: ReportStatus,
+    /// Which report, and what it says.
+    pub disposition: Disposition,
     /// Whether a path that we trust brought it.
     pub trusted: Trust,
 }

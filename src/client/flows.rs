@@ -20,9 +20,7 @@ use crate::config::{KeepAlive as KeepAlivePolicy, Nat, Transport};
 use crate::id::{FlowId, OpenId, PathId};
 use crate::limits::{MAX_FLOWS, MAX_PATHS};
 use crate::sip::backoff::{Backoff, BackoffConfig, OtherFlows};
-use crate::sip::keepalive::{
-    Indication, Interval, KeepAlive, KeepAliveAction, KeepAliveConfig,
-};
+use crate::sip::keepalive::{Indication, Interval, KeepAlive, KeepAliveAction, KeepAliveConfig};
 use crate::sip::registration::{Registration, RegistrationConfig};
 use crate::time::Instant;
 use crate::wire::framer::{Framer, Limits};
@@ -71,8 +69,13 @@ pub(crate) enum PathState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LongFlow {
     None,
-    Opening { open: OpenId, told: Told },
-    Open { flow: FlowId },
+    Opening {
+        open: OpenId,
+        told: Told,
+    },
+    Open {
+        flow: FlowId,
+    },
     /// It was refused: long requests go as datagrams (RFC 3261 §18.1.1).
     Refused,
 }
@@ -175,7 +178,9 @@ impl Engine<'_> {
         if matches!(self.core.policy.keep_alive, KeepAlivePolicy::Supervised) {
             self.indicate(id, &[Indication::Configuration]);
         }
-        let Some(path) = self.path_mut(path_id) else { return };
+        let Some(path) = self.path_mut(path_id) else {
+            return;
+        };
         let old = match core::mem::replace(&mut path.state, PathState::Up { flow: id }) {
             PathState::Up { flow } => Some(flow),
             PathState::Down | PathState::Opening { .. } => None,
@@ -183,7 +188,9 @@ impl Engine<'_> {
         if let Some(old) = old {
             self.drop_flow(old, CloseReason::NotNeeded);
         }
-        let Some(path) = self.path_mut(path_id) else { return };
+        let Some(path) = self.path_mut(path_id) else {
+            return;
+        };
         path.reopen = None;
         path.public = None;
         if path.failover.take().is_some() {
@@ -192,7 +199,9 @@ impl Engine<'_> {
         }
         match self.core.role {
             Role::Registrant => {
-                let Some(path) = self.path_mut(path_id) else { return };
+                let Some(path) = self.path_mut(path_id) else {
+                    return;
+                };
                 let step = path.registration.flow_ready();
                 self.registration_step(path_id, step);
             }
@@ -209,13 +218,17 @@ impl Engine<'_> {
     /// What a flow was asked for.
     fn opening(&self, id: OpenId) -> Option<(PathId, Purpose)> {
         let paths = self.core.paths.iter().zip(0_u8..);
-        paths.into_iter().find_map(|(path, at)| match (path.state, path.long) {
-            (PathState::Opening { open, .. }, _) if open == id => Some((PathId(at), Purpose::Main)),
-            (_, LongFlow::Opening { open, .. }) if open == id => {
-                Some((PathId(at), Purpose::LongRequests))
-            }
-            _ => None,
-        })
+        paths
+            .into_iter()
+            .find_map(|(path, at)| match (path.state, path.long) {
+                (PathState::Opening { open, .. }, _) if open == id => {
+                    Some((PathId(at), Purpose::Main))
+                }
+                (_, LongFlow::Opening { open, .. }) if open == id => {
+                    Some((PathId(at), Purpose::LongRequests))
+                }
+                _ => None,
+            })
     }
 
     /// `Client::flow_failed`.
@@ -245,7 +258,10 @@ impl Engine<'_> {
                 Some(attempt) => path.attempt = attempt,
                 None => path.attempt = 0,
             }
-            path.state = PathState::Opening { open, told: Told::No };
+            path.state = PathState::Opening {
+                open,
+                told: Told::No,
+            };
         }
     }
 
@@ -253,13 +269,19 @@ impl Engine<'_> {
         let hops = self.core.policy.hops;
         let alone = !self.is_outbound();
         let open = OpenId(self.next_id());
-        let Some(path) = self.path_mut(path_id) else { return };
+        let Some(path) = self.path_mut(path_id) else {
+            return;
+        };
         path.exhausted |= 1_u8.checked_shl(u32::from(path.hop)).unwrap_or(0);
         path.attempt = 0;
-        let other = (0..hops).find(|hop| path.exhausted & 1_u8.checked_shl(u32::from(*hop)).unwrap_or(0) == 0);
+        let other = (0..hops)
+            .find(|hop| path.exhausted & 1_u8.checked_shl(u32::from(*hop)).unwrap_or(0) == 0);
         if let (Some(hop), true) = (other, alone) {
             path.hop = hop;
-            path.state = PathState::Opening { open, told: Told::No };
+            path.state = PathState::Opening {
+                open,
+                told: Told::No,
+            };
             return;
         }
         path.exhausted = 0;
@@ -273,11 +295,13 @@ impl Engine<'_> {
         let config = self.core.policy.registration();
         match self.core.role {
             Role::Registrant | Role::Leaving { .. } => {
-                let Some(path) = self.path_mut(path_id) else { return };
+                let Some(path) = self.path_mut(path_id) else {
+                    return;
+                };
                 let step = match failover {
-                    Some(failure) => {
-                        path.registration.failed(now, &config, failure, others, random)
-                    }
+                    Some(failure) => path
+                        .registration
+                        .failed(now, &config, failure, others, random),
                     None => path.registration.flow_lost(now, &config, others, random),
                 };
                 self.registration_step(path_id, step);
@@ -291,26 +315,43 @@ impl Engine<'_> {
         let others = self.other_flows(path_id);
         let (now, random) = (self.core.now, self.core.entropy.u32());
         if let Some(path) = self.path_mut(path_id) {
-            let wait = path.backoff.failed(&BackoffConfig::RFC5626, others, random, None);
+            let wait = path
+                .backoff
+                .failed(&BackoffConfig::RFC5626, others, random, None);
             path.reopen = Some(now.after(wait));
         }
     }
 
     pub(crate) fn other_flows(&self, path: PathId) -> OtherFlows {
-        let up = self.core.paths.iter().zip(0_u8..).any(|(other, at)| {
-            at != path.0 && matches!(other.state, PathState::Up { .. })
-        });
-        if up { OtherFlows::SomeWork } else { OtherFlows::AllFailed }
+        let up = self
+            .core
+            .paths
+            .iter()
+            .zip(0_u8..)
+            .any(|(other, at)| at != path.0 && matches!(other.state, PathState::Up { .. }));
+        if up {
+            OtherFlows::SomeWork
+        } else {
+            OtherFlows::AllFailed
+        }
     }
 
     /// Asks for the main flow of a path from the first candidate on.
     pub(crate) fn open_main(&mut self, path: PathId) {
         let open = OpenId(self.next_id());
-        let Some(path) = self.path_mut(path) else { return };
+        let Some(path) = self.path_mut(path) else {
+            return;
+        };
         path.reopen = None;
         path.attempt = 0;
         path.exhausted = 0;
-        let old = core::mem::replace(&mut path.state, PathState::Opening { open, told: Told::No });
+        let old = core::mem::replace(
+            &mut path.state,
+            PathState::Opening {
+                open,
+                told: Told::No,
+            },
+        );
         if let PathState::Up { flow } = old {
             self.drop_flow(flow, CloseReason::NextCandidate);
         }
@@ -320,7 +361,10 @@ impl Engine<'_> {
     pub(crate) fn want_long(&mut self, path: PathId) {
         let open = OpenId(self.next_id());
         if let Some(path) = self.path_mut(path) {
-            path.long = LongFlow::Opening { open, told: Told::No };
+            path.long = LongFlow::Opening {
+                open,
+                told: Told::No,
+            };
         }
     }
 
@@ -332,7 +376,9 @@ impl Engine<'_> {
         let flow = self.core.flows.swap_remove(at);
         self.flow_lost_under(id);
         let Some(path_id) = flow.path else { return };
-        let Some(path) = self.path_mut(path_id) else { return };
+        let Some(path) = self.path_mut(path_id) else {
+            return;
+        };
         if path.long == (LongFlow::Open { flow: id }) {
             path.long = LongFlow::None;
         }
@@ -345,7 +391,9 @@ impl Engine<'_> {
         let config = self.core.policy.registration();
         match self.core.role {
             Role::Registrant | Role::Leaving { .. } => {
-                let Some(path) = self.path_mut(path_id) else { return };
+                let Some(path) = self.path_mut(path_id) else {
+                    return;
+                };
                 let step = path.registration.flow_lost(now, &config, others, random);
                 self.registration_step(path_id, step);
             }
@@ -385,7 +433,9 @@ impl Engine<'_> {
         for at in 0..self.core.policy.hops {
             let path_id = PathId(at);
             let role = self.core.role;
-            let Some(path) = self.path_mut(path_id) else { continue };
+            let Some(path) = self.path_mut(path_id) else {
+                continue;
+            };
             let was = core::mem::replace(&mut path.state, PathState::Down);
             path.long = LongFlow::None;
             path.public = None;
@@ -407,7 +457,11 @@ impl Engine<'_> {
     /// Whether RFC 5626 is asked for on the paths of this client.
     pub(crate) fn is_outbound(&self) -> bool {
         use crate::client::account::Field;
-        let instance = !self.core.account.get(&self.arena, Field::Instance).is_empty();
+        let instance = !self
+            .core
+            .account
+            .get(&self.arena, Field::Instance)
+            .is_empty();
         let hop = self.core.policy.hop.first();
         match self.core.policy.nat {
             Nat::Outbound => instance,
@@ -418,7 +472,11 @@ impl Engine<'_> {
 
     pub(crate) fn hop_transport(&self, path: PathId) -> Option<Transport> {
         let path = self.path(path)?;
-        self.core.policy.hop.get(usize::from(path.hop)).map(|hop| hop.transport)
+        self.core
+            .policy
+            .hop
+            .get(usize::from(path.hop))
+            .map(|hop| hop.transport)
     }
 
     pub(crate) fn main_flow(&self, path: PathId) -> Option<FlowId> {
@@ -430,7 +488,9 @@ impl Engine<'_> {
 
     /// Whether requests can go over a path.
     pub(crate) fn is_usable(&self, path: PathId) -> bool {
-        let Some(path) = self.path(path) else { return false };
+        let Some(path) = self.path(path) else {
+            return false;
+        };
         matches!(path.state, PathState::Up { .. })
             && match self.core.role {
                 Role::Registrant | Role::Leaving { .. } => {
@@ -443,7 +503,9 @@ impl Engine<'_> {
 
     /// The first path that requests can go over.
     pub(crate) fn usable_path(&self) -> Option<PathId> {
-        (0..self.core.policy.hops).map(PathId).find(|path| self.is_usable(*path))
+        (0..self.core.policy.hops)
+            .map(PathId)
+            .find(|path| self.is_usable(*path))
     }
 
     // Keep-alive.
@@ -511,9 +573,12 @@ impl Engine<'_> {
     }
 
     fn send_options(&mut self, id: FlowId) {
-        let Some(path) = self.flow(id).and_then(|flow| flow.path) else { return };
+        let Some(path) = self.flow(id).and_then(|flow| flow.path) else {
+            return;
+        };
         let under_way = self.requests.iter().any(|request| {
-            request.kind == RequestKind::KeepAlive && request.state != RequestState::Free
+            request.kind == RequestKind::KeepAlive
+                && request.state != RequestState::Free
                 && request.path == path
         });
         let Ok(row) = self.free_request() else { return };
@@ -544,8 +609,12 @@ impl Engine<'_> {
         let now = self.core.now;
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         for at in 0..self.core.flows.len() {
-            let Some(flow) = self.core.flows.get(at) else { continue };
-            let Some(keep) = flow.keep.filter(|keep| due(keep.deadline())) else { continue };
+            let Some(flow) = self.core.flows.get(at) else {
+                continue;
+            };
+            let Some(keep) = flow.keep.filter(|keep| due(keep.deadline())) else {
+                continue;
+            };
             let (id, mut keep) = (flow.id, keep);
             let (config, random) = (self.keep_alive_config(), self.core.entropy.u32());
             let action = keep.timeout(now, &config, random);
@@ -557,7 +626,9 @@ impl Engine<'_> {
         }
         for at in 0..self.core.policy.hops {
             let path_id = PathId(at);
-            let Some(path) = self.path_mut(path_id) else { continue };
+            let Some(path) = self.path_mut(path_id) else {
+                continue;
+            };
             if due(path.registration.deadline()) {
                 let step = path.registration.timeout(now);
                 self.registration_step(path_id, step);

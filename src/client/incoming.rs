@@ -42,7 +42,9 @@ impl Engine<'_> {
             self.answer(&served, key, 415, Extra::Accept);
             return Item::Nothing;
         };
-        let encoding = message.header(Name::ContentEncoding).filter(|e| !is_identity(e));
+        let encoding = message
+            .header(Name::ContentEncoding)
+            .filter(|e| !is_identity(e));
         if encoding.is_some_and(|encoding| !is_readable(encoding)) {
             // RFC 3261 §8.2.3.
             self.answer(&served, key, 415, Extra::AcceptEncoding);
@@ -127,13 +129,17 @@ impl Engine<'_> {
             }
             None => (whole, message.body()),
         };
-        let subject = cpim.and_then(|cpim| cpim.subject()).map(|s| s.value.raw().as_bytes());
+        let subject = cpim
+            .and_then(|cpim| cpim.subject())
+            .map(|s| s.value.raw().as_bytes());
         Item::Message(IncomingMessage {
             id,
             asserted: from.asserted.first().copied(),
             from: from.addr.uri,
             display: from.addr.display.map(|display| display.raw()),
-            cpim_from: cpim.and_then(|cpim| cpim.from().ok()).map(|from| from.uri.as_bytes()),
+            cpim_from: cpim
+                .and_then(|cpim| cpim.from().ok())
+                .map(|from| from.uri.as_bytes()),
             called: called(message),
             subject: subject.or_else(|| message.header(Name::Subject)),
             content_type,
@@ -150,10 +156,16 @@ impl Engine<'_> {
 
     /// RFC 3428 §7: Expires counts from Date, or from now, when it can only just have been sent.
     fn validity(&self, message: &Message<'_>) -> Validity {
-        let seconds = message.header(Name::Expires).and_then(|v| scan::parse_u32(v).ok());
-        let date = message.header(Name::Date).and_then(|v| header::Date::parse(v).ok());
+        let seconds = message
+            .header(Name::Expires)
+            .and_then(|v| scan::parse_u32(v).ok());
+        let date = message
+            .header(Name::Date)
+            .and_then(|v| header::Date::parse(v).ok());
         let sent = date.and_then(|date| u64::try_from(date.unix_seconds).ok());
-        let end = seconds.zip(sent).map(|(seconds, sent)| sent.saturating_add(u64::from(seconds)));
+        let end = seconds
+            .zip(sent)
+            .map(|(seconds, sent)| sent.saturating_add(u64::from(seconds)));
         match end.zip(self.unix_millis()) {
             Some((end, now)) if end < now / 1000 => Validity::Expired,
             _ => Validity::Current,
@@ -170,7 +182,9 @@ impl Engine<'_> {
         cpim: &Cpim<'b>,
     ) -> Wanted {
         let none = Wanted::default();
-        let (Ok(asked), Ok(sender_addr)) = (Asked::by(cpim), cpim.from()) else { return none };
+        let (Ok(asked), Ok(sender_addr)) = (Asked::by(cpim), cpim.from()) else {
+            return none;
+        };
         let policy = self.core.policy;
         let asserts = policy.assertion == Assertion::Asserted;
         let from_server = served
@@ -188,13 +202,27 @@ impl Engine<'_> {
             } else {
                 Origin::Elsewhere
             },
-            core: if asserts { Core::AssertsIdentities } else { Core::Plain },
+            core: if asserts {
+                Core::AssertsIdentities
+            } else {
+                Core::Plain
+            },
         };
-        let delivery = report_target(Outcome::Delivery(DeliveryStatus::Delivered), &asked, &sender);
+        let delivery = report_target(
+            Outcome::Delivery(DeliveryStatus::Delivered),
+            &asked,
+            &sender,
+        );
         let display = report_target(Outcome::Display(DisplayStatus::Displayed), &asked, &sender);
-        let delivery = delivery.ok().filter(|_| policy.delivery_reports != DeliveryReports::Off);
-        let display = display.ok().filter(|_| policy.display_reports != DisplayReports::Off);
-        let Some(target) = delivery.or(display) else { return none };
+        let delivery = delivery
+            .ok()
+            .filter(|_| policy.delivery_reports != DeliveryReports::Off);
+        let display = display
+            .ok()
+            .filter(|_| policy.display_reports != DisplayReports::Off);
+        let Some(target) = delivery.or(display) else {
+            return none;
+        };
         let text = TicketText {
             target: target.uri,
             sender: sender_addr,
@@ -207,7 +235,9 @@ impl Engine<'_> {
         if crate::wire::writer::UriText::new(target.uri).is_err() {
             return none;
         }
-        let Some(at) = self.free_ticket() else { return none };
+        let Some(at) = self.free_ticket() else {
+            return none;
+        };
         let routes = || cpim.record_routes().flatten().map(|route| route.uri);
         let room = self.arena.available();
         let written = self.arena.alloc_with(|out| {
@@ -222,7 +252,13 @@ impl Engine<'_> {
             self.core.stats.tickets_evicted = self.core.stats.tickets_evicted.saturating_add(1);
             return none;
         };
-        let state = |wanted: bool| if wanted { TicketState::Open } else { TicketState::NotAskedFor };
+        let state = |wanted: bool| {
+            if wanted {
+                TicketState::Open
+            } else {
+                TicketState::NotAskedFor
+            }
+        };
         if let Some(ticket) = self.tickets.get_mut(at) {
             *ticket = Ticket {
                 id: Some(id),
@@ -233,7 +269,10 @@ impl Engine<'_> {
             };
         }
         let want = |wanted: bool| if wanted { Want::Yes } else { Want::No };
-        Wanted { delivery: want(delivery.is_some()), display: want(display.is_some()) }
+        Wanted {
+            delivery: want(delivery.is_some()),
+            display: want(display.is_some()),
+        }
     }
 
     /// A free ticket; the oldest that no report of which is under way gives way.
@@ -241,9 +280,8 @@ impl Engine<'_> {
         if let Some(at) = self.tickets.iter().position(|ticket| ticket.id.is_none()) {
             return Some(at);
         }
-        let busy = |state: TicketState| {
-            matches!(state, TicketState::UnderWay | TicketState::Due { .. })
-        };
+        let busy =
+            |state: TicketState| matches!(state, TicketState::UnderWay | TicketState::Due { .. });
         let (at, _) = self
             .tickets
             .iter()
@@ -307,9 +345,15 @@ impl Engine<'_> {
             })?;
             Ok(len.saturating_add(needed))
         });
-        let Ok(block) = written else { return self.no_room(served) };
+        let Ok(block) = written else {
+            return self.no_room(served);
+        };
         if self.answer_incoming(served, key, 200, Extra::None, None) {
-            self.emit(Record::Reports { block, next: 0, trust: served.trust });
+            self.emit(Record::Reports {
+                block,
+                next: 0,
+                trust: served.trust,
+            });
         } else {
             self.arena.free(block);
         }
@@ -381,7 +425,11 @@ impl Engine<'_> {
             *seen = Seen(copy);
         }
         let next = self.core.next_seen.saturating_add(1);
-        self.core.next_seen = if usize::from(next) < self.seen.len() { next } else { 0 };
+        self.core.next_seen = if usize::from(next) < self.seen.len() {
+            next
+        } else {
+            0
+        };
     }
 
     /// The application refuses a message: it is as if it had never been handed out.
@@ -417,7 +465,9 @@ fn is_readable(encoding: &[u8]) -> bool {
 
 /// The identity of ours that was called.
 fn called<'b>(message: &Message<'b>) -> &'b [u8] {
-    let party = message.header(Name::PCalledPartyId).and_then(|v| NameAddr::parse(v).ok());
+    let party = message
+        .header(Name::PCalledPartyId)
+        .and_then(|v| NameAddr::parse(v).ok());
     let to = || message.to().ok();
     party.or_else(to).map_or(&b""[..], |addr| addr.uri)
 }
@@ -432,7 +482,8 @@ fn sent_at(message: &Message<'_>, cpim: Option<&Cpim<'_>>) -> Option<u64> {
 }
 
 fn text_check(content_type: &[u8], body: &[u8], encoding: Option<&[u8]>) -> TextCheck {
-    let text = ContentType::parse(content_type).is_ok_and(|media| scan::eq_ignore_case(media.kind, b"text"));
+    let text = ContentType::parse(content_type)
+        .is_ok_and(|media| scan::eq_ignore_case(media.kind, b"text"));
     match (text, encoding, core::str::from_utf8(body)) {
         (true, None, Ok(_)) => TextCheck::Utf8,
         (true, None, Err(_)) => TextCheck::Malformed,

@@ -14,9 +14,7 @@ use crate::client::flows::{LongFlow, PathState, Told};
 use crate::client::records::Record;
 use crate::client::requests::Step;
 use crate::client::serve::ticks;
-use crate::client::slots::{
-    Echo, Ending, Machine, RequestKind, RequestState, Txn, Wire,
-};
+use crate::client::slots::{Echo, Ending, Machine, RequestKind, RequestState, Txn, Wire};
 use crate::config::{DeliveryReports, Transport};
 use crate::error::Failure;
 use crate::id::{FlowId, PathId, SendId};
@@ -46,7 +44,9 @@ impl<'a> Engine<'a> {
             match one.bytes {
                 OneShotBytes::Stun(bytes) if known => {
                     let Some(place) = out.get_mut(..bytes.len()) else {
-                        return Output::TooSmall { needed: bytes.len() };
+                        return Output::TooSmall {
+                            needed: bytes.len(),
+                        };
                     };
                     place.copy_from_slice(&bytes);
                     self.core.one_shots.pop_front();
@@ -56,17 +56,26 @@ impl<'a> Engine<'a> {
                     self.core.one_shots.pop_front();
                     self.core.spent = Some(block);
                     if known {
-                        return Output::Transmit { flow, bytes: self.arena.into_bytes(block) };
+                        return Output::Transmit {
+                            flow,
+                            bytes: self.arena.into_bytes(block),
+                        };
                     }
                     return self.poll(out);
                 }
                 OneShotBytes::Ping if known => {
                     self.core.one_shots.pop_front();
-                    return Output::Transmit { flow, bytes: b"\r\n\r\n" };
+                    return Output::Transmit {
+                        flow,
+                        bytes: b"\r\n\r\n",
+                    };
                 }
                 OneShotBytes::Pong if known => {
                     self.core.one_shots.pop_front();
-                    return Output::Transmit { flow, bytes: b"\r\n" };
+                    return Output::Transmit {
+                        flow,
+                        bytes: b"\r\n",
+                    };
                 }
                 OneShotBytes::Stun(_) | OneShotBytes::Ping | OneShotBytes::Pong => {
                     self.core.one_shots.pop_front();
@@ -75,7 +84,10 @@ impl<'a> Engine<'a> {
             }
         }
         if let Some((flow, block)) = self.transmission() {
-            return Output::Transmit { flow, bytes: self.arena.into_bytes(block) };
+            return Output::Transmit {
+                flow,
+                bytes: self.arena.into_bytes(block),
+            };
         }
         if let Some((path, purpose)) = self.untold() {
             return self.open(path, purpose);
@@ -105,7 +117,9 @@ impl<'a> Engine<'a> {
                 continue;
             };
             match txn.machine {
-                Machine::Client { request: Some(row), .. } => {
+                Machine::Client {
+                    request: Some(row), ..
+                } => {
                     let block = self.requests.get(usize::from(row)).and_then(|r| r.block);
                     if let Some(block) = block {
                         return Some((txn.flow, block));
@@ -117,7 +131,10 @@ impl<'a> Engine<'a> {
                         return Some((txn.flow, block));
                     }
                 }
-                Machine::Server { response: Some(block), .. } => {
+                Machine::Server {
+                    response: Some(block),
+                    ..
+                } => {
                     self.answered(at, &txn, transport);
                     return Some((txn.flow, block));
                 }
@@ -128,7 +145,16 @@ impl<'a> Engine<'a> {
 
     /// A final response went out: the transaction shrinks to what a retransmission needs.
     fn answered(&mut self, at: usize, txn: &Txn, transport: Transport) {
-        let Machine::Server { key, merge, tag, status, response, incoming, .. } = txn.machine else {
+        let Machine::Server {
+            key,
+            merge,
+            tag,
+            status,
+            response,
+            incoming,
+            ..
+        } = txn.machine
+        else {
             return;
         };
         self.core.spent = response;
@@ -139,7 +165,13 @@ impl<'a> Engine<'a> {
         if transport == Transport::Udp {
             let until = self.core.now.after(self.core.policy.timers.t1_64());
             let until = ticks(until).saturating_add(1);
-            self.remember(Echo { key: Some(key), merge, tag, until, status });
+            self.remember(Echo {
+                key: Some(key),
+                merge,
+                tag,
+                until,
+                status,
+            });
         }
         if let Some(id) = incoming
             && self.core.policy.delivery_reports == DeliveryReports::Automatic
@@ -152,11 +184,19 @@ impl<'a> Engine<'a> {
     /// A flow that the driver was not asked for yet; it counts as asked for.
     fn untold(&mut self) -> Option<(PathId, Purpose)> {
         for (path, at) in self.core.paths.iter_mut().zip(0_u8..) {
-            if let PathState::Opening { told: told @ Told::No, .. } = &mut path.state {
+            if let PathState::Opening {
+                told: told @ Told::No,
+                ..
+            } = &mut path.state
+            {
                 *told = Told::Yes;
                 return Some((PathId(at), Purpose::Main));
             }
-            if let LongFlow::Opening { told: told @ Told::No, .. } = &mut path.long {
+            if let LongFlow::Opening {
+                told: told @ Told::No,
+                ..
+            } = &mut path.long
+            {
                 *told = Told::Yes;
                 return Some((PathId(at), Purpose::LongRequests));
             }
@@ -166,8 +206,12 @@ impl<'a> Engine<'a> {
 
     fn open(self, path_id: PathId, purpose: Purpose) -> Output<'a> {
         let account = self.core.account;
-        let path = self.path(path_id).map(|path| (path.state, path.long, path.hop, path.attempt));
-        let Some((state, long, hop, attempt)) = path else { return Output::Idle(None) };
+        let path = self
+            .path(path_id)
+            .map(|path| (path.state, path.long, path.hop, path.attempt));
+        let Some((state, long, hop, attempt)) = path else {
+            return Output::Idle(None);
+        };
         let config = self.core.policy.hop.get(usize::from(hop)).copied();
         let (id, attempt, transport) = match (purpose, state, long, config) {
             (Purpose::Main, PathState::Opening { open, .. }, _, Some(hop)) => {
@@ -180,7 +224,10 @@ impl<'a> Engine<'a> {
         };
         let port = config.and_then(|hop| hop.port);
         let field = if hop == 0 { Field::Host0 } else { Field::Host1 };
-        let text = account.block().map(|block| self.arena.into_bytes(block)).unwrap_or_default();
+        let text = account
+            .block()
+            .map(|block| self.arena.into_bytes(block))
+            .unwrap_or_default();
         let host = core::str::from_utf8(account.slice(text, field)).unwrap_or("");
         Output::Open(Open {
             id,
@@ -204,29 +251,39 @@ impl<'a> Engine<'a> {
                 let block = self.path(path).and_then(|path| path.associated);
                 let associated = block.map(|block| self.arena.into_bytes(block));
                 let associated = associated.unwrap_or_default();
-                let change = RegistrationChange::Registered { expires, associated };
+                let change = RegistrationChange::Registered {
+                    expires,
+                    associated,
+                };
                 Event::Registration { path, change }
             }
-            Record::Refreshed { path, expires } => {
-                Event::Registration { path, change: RegistrationChange::Refreshed { expires } }
-            }
-            Record::Lost { path } => {
-                Event::Registration { path, change: RegistrationChange::Lost }
-            }
-            Record::Retrying { path, failure, retry_at } => Event::Registration {
+            Record::Refreshed { path, expires } => Event::Registration {
+                path,
+                change: RegistrationChange::Refreshed { expires },
+            },
+            Record::Lost { path } => Event::Registration {
+                path,
+                change: RegistrationChange::Lost,
+            },
+            Record::Retrying {
+                path,
+                failure,
+                retry_at,
+            } => Event::Registration {
                 path,
                 change: RegistrationChange::Retrying { failure, retry_at },
             },
-            Record::Failed { path, failure } => {
-                Event::Registration { path, change: RegistrationChange::Failed(failure) }
-            }
+            Record::Failed { path, failure } => Event::Registration {
+                path,
+                change: RegistrationChange::Failed(failure),
+            },
             Record::Deregistered => Event::Deregistered,
             Record::WindowClosed { id } => Event::ReportWindowClosed { id },
             Record::ReportDone { id, kind, outcome } => Event::ReportSent { id, kind, outcome },
             Record::Mapped { path, address } => Event::Mapped { path, address },
-            Record::OwnerMustRegister => {
-                Event::OwnerMustRegister { feature_tag: tags::FEATURE_TAG }
-            }
+            Record::OwnerMustRegister => Event::OwnerMustRegister {
+                feature_tag: tags::FEATURE_TAG,
+            },
             Record::Challenge { id } => return self.challenge_event(id, out),
             Record::Reports { block, next, trust } => {
                 return self.report_event(block, next, trust, out);
@@ -235,19 +292,25 @@ impl<'a> Engine<'a> {
     }
 
     fn challenge_event(self, id: crate::id::ChallengeId, out: &'a mut [u8]) -> Output<'a> {
-        let kept = self.requests.iter().find_map(|request| match request.state {
-            RequestState::Challenged { id: of, .. } if of == id => {
-                self.auth_slots(request.path, request.kind.auth()).first_block()
-            }
-            _ => None,
-        });
+        let kept = self
+            .requests
+            .iter()
+            .find_map(|request| match request.state {
+                RequestState::Challenged { id: of, .. } if of == id => self
+                    .auth_slots(request.path, request.kind.auth())
+                    .first_block(),
+                _ => None,
+            });
         let account = self.core.account;
         let Some(kept) = kept else {
             // It was answered or given up before it was told.
             return self.poll(out);
         };
         let blocks = self.arena.into_blocks();
-        let text = account.block().map(|block| blocks.get(block)).unwrap_or_default();
+        let text = account
+            .block()
+            .map(|block| blocks.get(block))
+            .unwrap_or_default();
         let Ok(challenge) = Challenge::parse(blocks.get(kept)) else {
             return Output::Idle(None);
         };
@@ -280,7 +343,11 @@ impl<'a> Engine<'a> {
             }
         };
         // The rest of the body comes before anything else. There was room: this was its place.
-        let rest = Record::Reports { block, next: next.saturating_add(1), trust };
+        let rest = Record::Reports {
+            block,
+            next: next.saturating_add(1),
+            trust,
+        };
         let _ = self.core.events.push_front(rest);
         let Some(id) = found else {
             self.core.stats.reports_unread = self.core.stats.reports_unread.saturating_add(1);
@@ -292,15 +359,21 @@ impl<'a> Engine<'a> {
         Output::Event(Event::Report(Report {
             id,
             message_id: imdn.message_id.raw().as_bytes(),
-            recipient: imdn.recipient_uri.map(|uri| uri.raw().as_bytes()).unwrap_or_default(),
+            recipient: imdn
+                .recipient_uri
+                .map(|uri| uri.raw().as_bytes())
+                .unwrap_or_default(),
             disposition: imdn.disposition,
-            trust,
+            trusted: trust,
         }))
     }
 
     fn awaiting(&self, message_id: &[u8]) -> Option<SendId> {
         let hash = hash(self.core.hash_seed, &[message_id]);
-        self.awaited.iter().find(|row| row.hash == hash).and_then(|row| row.id)
+        self.awaited
+            .iter()
+            .find(|row| row.hash == hash)
+            .and_then(|row| row.id)
     }
 
     /// The first request that is over; its row is given back.
@@ -336,7 +409,8 @@ impl<'a> Engine<'a> {
 
     /// Whether a timer is due.
     pub(crate) fn is_due(&self) -> bool {
-        self.deadline().is_some_and(|deadline| deadline.at <= self.core.now)
+        self.deadline()
+            .is_some_and(|deadline| deadline.at <= self.core.now)
     }
 
     /// One step of one machine, timers first.
@@ -359,11 +433,17 @@ impl<'a> Engine<'a> {
     fn step_transactions(&mut self) -> Step {
         let (now, timers) = (self.core.now, self.core.policy.timers);
         let due = |txn: &Txn| txn.deadline().is_some_and(|at| at <= now);
-        let Some(at) = self.txns.iter().position(due) else { return Step::Nothing };
-        let Some(txn) = self.txns.get_mut(at) else { return Step::Nothing };
+        let Some(at) = self.txns.iter().position(due) else {
+            return Step::Nothing;
+        };
+        let Some(txn) = self.txns.get_mut(at) else {
+            return Step::Nothing;
+        };
         match &mut txn.machine {
             Machine::Free => {}
-            Machine::Client { machine, request, .. } => {
+            Machine::Client {
+                machine, request, ..
+            } => {
                 let action = machine.timeout(now, &timers);
                 let row = request.map(|row| Row(usize::from(row)));
                 if action == ClientAction::Resend {
@@ -417,14 +497,18 @@ impl<'a> Engine<'a> {
         }
         self.watch_paths();
         let stranded = self.stranded_until().is_some_and(|until| until <= now);
-        let waiting = self.requests.iter().position(|request| {
-            request.is_pager() && request.state == RequestState::Queued
-        });
+        let waiting = self
+            .requests
+            .iter()
+            .position(|request| request.is_pager() && request.state == RequestState::Queued);
         if let (true, Some(at)) = (stranded, waiting) {
             self.end_request(Row(at), Err(Failure::Unreachable));
             return Step::Done;
         }
-        let closed = self.awaited.iter_mut().find(|row| row.id.is_some() && row.until <= now);
+        let closed = self
+            .awaited
+            .iter_mut()
+            .find(|row| row.id.is_some() && row.until <= now);
         if let Some(id) = closed.and_then(|row| row.id.take()) {
             self.emit(Record::WindowClosed { id });
             return Step::Done;
@@ -446,7 +530,10 @@ impl<'a> Engine<'a> {
         let waiting = |request: &crate::client::slots::Request| {
             request.is_pager() && request.state == RequestState::Queued
         };
-        let since = self.core.stranded.filter(|_| self.requests.iter().any(waiting))?;
+        let since = self
+            .core
+            .stranded
+            .filter(|_| self.requests.iter().any(waiting))?;
         Some(since.after(self.core.policy.timers.t1_64()))
     }
 
@@ -468,7 +555,11 @@ impl<'a> Engine<'a> {
         }
         for path in &self.core.paths {
             let registration = &path.registration;
-            take(registration.deadline(), registration.slack(), Wake::Registration);
+            take(
+                registration.deadline(),
+                registration.slack(),
+                Wake::Registration,
+            );
             take(path.reopen, 0, Wake::Registration);
         }
         for keep in self.core.flows.iter().filter_map(|flow| flow.keep) {
@@ -485,7 +576,11 @@ impl<'a> Engine<'a> {
         take(self.stranded_until(), 0, Wake::Transaction);
         take(self.reports_deadline(), 0, Wake::Reports);
         let windows = self.awaited.iter().filter(|row| row.id.is_some());
-        take(windows.map(|row| row.until).min(), u64::from(LAZY), Wake::Reports);
+        take(
+            windows.map(|row| row.until).min(),
+            u64::from(LAZY),
+            Wake::Reports,
+        );
         first
     }
 }
@@ -495,6 +590,7 @@ fn nth_report(kept: &[u8], n: u16) -> Option<Result<Imdn<'_>, ()>> {
     let (len, rest) = kept.split_first()?;
     let (kind, body) = rest.split_at_checked(usize::from(*len))?;
     let media = MediaType::parse(kind).ok()?;
-    imdn::reports(media, body).nth(usize::from(n)).map(|report| report.map_err(|_| ()))
+    imdn::reports(media, body)
+        .nth(usize::from(n))
+        .map(|report| report.map_err(|_| ()))
 }
-

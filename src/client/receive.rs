@@ -20,9 +20,15 @@ use crate::wire::stun;
 impl Engine<'_> {
     /// `Client::receive`.
     pub(crate) fn receive<'b>(&mut self, flow: FlowId, bytes: &'b [u8]) -> Received<'b> {
-        let all = |item| Received { consumed: bytes.len(), item };
+        let all = |item| Received {
+            consumed: bytes.len(),
+            item,
+        };
         if !self.has_room() {
-            return Received { consumed: 0, item: Item::Later };
+            return Received {
+                consumed: 0,
+                item: Item::Later,
+            };
         }
         let Some(known) = self.flow(flow) else {
             self.core.stats.unknown_flow = self.core.stats.unknown_flow.saturating_add(1);
@@ -44,10 +50,16 @@ impl Engine<'_> {
 
     fn stream<'b>(&mut self, flow: FlowId, bytes: &'b [u8]) -> Received<'b> {
         let Some(known) = self.flow_mut(flow) else {
-            return Received { consumed: bytes.len(), item: Item::Nothing };
+            return Received {
+                consumed: bytes.len(),
+                item: Item::Nothing,
+            };
         };
         match known.framer.next(bytes) {
-            Frame::NeedMore => Received { consumed: 0, item: Item::More },
+            Frame::NeedMore => Received {
+                consumed: 0,
+                item: Item::More,
+            },
             Frame::KeepAlive { kind, consumed } => {
                 match kind {
                     // RFC 5626 §4.4.1: a double CRLF is answered with one.
@@ -58,11 +70,17 @@ impl Engine<'_> {
                         self.keep_alive_action(flow, action);
                     }
                 }
-                Received { consumed, item: Item::Nothing }
+                Received {
+                    consumed,
+                    item: Item::Nothing,
+                }
             }
             Frame::Message { len } => {
                 let (message, _) = bytes.split_at_checked(len).unwrap_or((bytes, &[]));
-                Received { consumed: len, item: self.sip(flow, message) }
+                Received {
+                    consumed: len,
+                    item: self.sip(flow, message),
+                }
             }
             Frame::TooLarge { what, len } => {
                 let head = bytes.get(..len).unwrap_or_default();
@@ -74,11 +92,17 @@ impl Engine<'_> {
                 };
                 self.refuse_oversized(flow, head, status);
                 match what {
-                    TooLarge::Body => Received { consumed: len, item: Item::Nothing },
+                    TooLarge::Body => Received {
+                        consumed: len,
+                        item: Item::Nothing,
+                    },
                     TooLarge::Headers => self.broken(flow, bytes),
                 }
             }
-            Frame::Skip { consumed } => Received { consumed, item: Item::Nothing },
+            Frame::Skip { consumed } => Received {
+                consumed,
+                item: Item::Nothing,
+            },
             Frame::Broken { error, head_len } => {
                 let head = bytes.get(..head_len).unwrap_or_default();
                 self.unparsable(flow, head, error);
@@ -89,7 +113,10 @@ impl Engine<'_> {
 
     fn broken<'b>(&mut self, flow: FlowId, bytes: &'b [u8]) -> Received<'b> {
         self.fail_flow(flow, CloseReason::Framing);
-        Received { consumed: bytes.len(), item: Item::Broken }
+        Received {
+            consumed: bytes.len(),
+            item: Item::Broken,
+        }
     }
 
     fn refuse_oversized(&mut self, flow: FlowId, head: &[u8], status: u16) {
@@ -118,13 +145,19 @@ impl Engine<'_> {
     }
 
     fn response(&mut self, message: &Message<'_>) {
-        let Some(line) = message.response() else { return };
+        let Some(line) = message.response() else {
+            return;
+        };
         if message.validate().is_err() {
             // RFC 3261 §8.1.3.3 for a second Via; for the rest, nobody can be told.
             self.core.stats.unparsable = self.core.stats.unparsable.saturating_add(1);
             return;
         }
-        let branch = message.via().ok().and_then(|via| via.branch()).and_then(parse_branch);
+        let branch = message
+            .via()
+            .ok()
+            .and_then(|via| via.branch())
+            .and_then(parse_branch);
         let method = message.cseq().map(|cseq| cseq.method);
         let (Some((key, branch)), Ok(method)) = (branch, method) else {
             self.core.stats.stray_response = self.core.stats.stray_response.saturating_add(1);
@@ -137,8 +170,12 @@ impl Engine<'_> {
         for txn in self.txns.iter_mut().filter(|_| ours) {
             // RFC 3261 §17.1.3: by branch and by the method of CSeq. The branch is 64 random bits
             // under our key, so sent-by adds nothing.
-            if let Machine::Client { machine, branch: of, method: code, request } =
-                &mut txn.machine
+            if let Machine::Client {
+                machine,
+                branch: of,
+                method: code,
+                request,
+            } = &mut txn.machine
                 && *of == branch
                 && code.method() == method
             {
@@ -174,7 +211,7 @@ impl Engine<'_> {
         };
         let action = match response.outcome {
             stun::Outcome::Mapped(address) => keep.stun_ok(address),
-            stun::Outcome::Error(_) => keep.stun_error(),
+            stun::Outcome::Refused(_) => keep.stun_error(),
         };
         self.keep_alive_action(flow, action);
     }

@@ -3,25 +3,56 @@
 use core::net::SocketAddr;
 
 use crate::arena::Block;
-use crate::client::event::{ReportKind, ReportOutcome, Trust};
+use crate::client::event::{ReportOutcome, Trust};
 use crate::error::Failure;
 use crate::id::{ChallengeId, IncomingId, PathId, SendId};
+use crate::im::imdn::ReportKind;
 use crate::time::Instant;
 
 /// A waiting event.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Record {
-    Registered { path: PathId, expires: u32 },
-    Refreshed { path: PathId, expires: u32 },
-    Lost { path: PathId },
-    Retrying { path: PathId, failure: Failure, retry_at: Instant },
-    Failed { path: PathId, failure: Failure },
+    Registered {
+        path: PathId,
+        expires: u32,
+    },
+    Refreshed {
+        path: PathId,
+        expires: u32,
+    },
+    Lost {
+        path: PathId,
+    },
+    Retrying {
+        path: PathId,
+        failure: Failure,
+        retry_at: Instant,
+    },
+    Failed {
+        path: PathId,
+        failure: Failure,
+    },
     Deregistered,
     /// One document, or several: polled one report at a time.
-    Reports { block: Block, cursor: u16, trust: Trust },
-    WindowClosed { id: SendId },
-    ReportDone { id: IncomingId, kind: ReportKind, outcome: ReportOutcome },
-    Challenge { id: ChallengeId },
-    Mapped { path: PathId, address: SocketAddr },
+    Reports {
+        block: Block,
+        next: u16,
+        trust: Trust,
+    },
+    WindowClosed {
+        id: SendId,
+    },
+    ReportDone {
+        id: IncomingId,
+        kind: ReportKind,
+        outcome: ReportOutcome,
+    },
+    Challenge {
+        id: ChallengeId,
+    },
+    Mapped {
+        path: PathId,
+        address: SocketAddr,
+    },
     OwnerMustRegister,
 }

@@ -31,9 +31,7 @@ use crate::wire::name::{Method, Name, Status};
 use crate::wire::scan;
 use crate::wire::sink::Sink;
 use crate::wire::uri::Uri;
-use crate::wire::writer::{
-    Hex, MessageWriter, NameAddr, Param, Raw, Text, Token, UriText, Value,
-};
+use crate::wire::writer::{Hex, MessageWriter, NameAddr, Param, Raw, Text, Token, UriText, Value};
 
 /// A registration that somebody else holds (on a phone, often the modem).
 #[derive(Clone, Copy, Debug, Default)]
@@ -75,7 +73,9 @@ impl Engine<'_> {
         let (call_id, tag) = (self.core.entropy.u64(), self.core.entropy.u64());
         let contact = self.core.entropy.u32();
         let up = self.main_flow(path_id).is_some();
-        let Some(path) = self.path_mut(path_id) else { return };
+        let Some(path) = self.path_mut(path_id) else {
+            return;
+        };
         // RFC 3261 §10.2: one Call-ID for all registrations of a path, CSeq counting up.
         path.registration = crate::sip::registration::Registration::new(&config);
         path.call_id = call_id;
@@ -101,13 +101,17 @@ impl Engine<'_> {
             }
             Role::Idle | Role::Leaving { .. } => return Err(CommandError::WrongState),
         }
-        self.core.role = Role::Leaving { until: self.core.now.after(within) };
+        self.core.role = Role::Leaving {
+            until: self.core.now.after(within),
+        };
         // What is on top first: messages that are not out yet will not go any more.
         self.withdraw_all();
         let (now, config) = (self.core.now, self.core.policy.registration());
         for at in 0..self.core.policy.hops {
             let path_id = PathId(at);
-            let Some(path) = self.path_mut(path_id) else { continue };
+            let Some(path) = self.path_mut(path_id) else {
+                continue;
+            };
             if path.registration.state() == State::Unregistered {
                 continue;
             }
@@ -121,7 +125,9 @@ impl Engine<'_> {
     /// Ends what waits in the queue.
     fn withdraw_all(&mut self) {
         for at in 0..self.requests.len() {
-            let Some(request) = self.requests.get(at) else { continue };
+            let Some(request) = self.requests.get(at) else {
+                continue;
+            };
             let waiting = match request.state {
                 RequestState::Queued | RequestState::Challenged { .. } => request.is_pager(),
                 RequestState::Free | RequestState::InFlight | RequestState::Ended(_) => false,
@@ -134,9 +140,14 @@ impl Engine<'_> {
 
     /// Ends the de-registration if no path has anything left to do, or its time is over.
     pub(crate) fn finish_leaving(&mut self) {
-        let Role::Leaving { until } = self.core.role else { return };
+        let Role::Leaving { until } = self.core.role else {
+            return;
+        };
         let done = self.core.paths.iter().all(|path| {
-            matches!(path.registration.state(), State::Unregistered | State::Failed)
+            matches!(
+                path.registration.state(),
+                State::Unregistered | State::Failed
+            )
         });
         if !done && self.core.now < until {
             return;
@@ -146,8 +157,12 @@ impl Engine<'_> {
             let path_id = PathId(at);
             self.drop_register(path_id);
             self.forget_registration(path_id);
-            while let Some(id) =
-                self.core.flows.iter().find(|flow| flow.path == Some(path_id)).map(|flow| flow.id)
+            while let Some(id) = self
+                .core
+                .flows
+                .iter()
+                .find(|flow| flow.path == Some(path_id))
+                .map(|flow| flow.id)
             {
                 self.drop_flow(id, CloseReason::NotNeeded);
             }
@@ -179,7 +194,11 @@ impl Engine<'_> {
             (Ok(route), Ok(associated)) => (route, associated),
             (route, associated) => {
                 let no_room = route.err().or(associated.err());
-                for block in [route, associated].into_iter().filter_map(Result::ok).flatten() {
+                for block in [route, associated]
+                    .into_iter()
+                    .filter_map(Result::ok)
+                    .flatten()
+                {
                     self.arena.free(block);
                 }
                 return Err(no_room.map_or(CommandError::Busy, crate::client::engine::full));
@@ -215,17 +234,28 @@ impl Engine<'_> {
             Some(RegistrationEvent::Registered { .. }) => {}
             Some(RegistrationEvent::RegistrationLost) => self.emit(Record::Lost { path: path_id }),
             Some(RegistrationEvent::Deregistered) => {}
-            Some(RegistrationEvent::Failed { reason, retry, bound_until }) => {
+            Some(RegistrationEvent::Failed {
+                reason,
+                retry,
+                bound_until,
+            }) => {
                 let failure = failed_because(reason);
                 match retry {
                     Retry::At(retry_at) => {
-                        self.emit(Record::Retrying { path: path_id, failure, retry_at });
+                        self.emit(Record::Retrying {
+                            path: path_id,
+                            failure,
+                            retry_at,
+                        });
                     }
                     Retry::Never => {
                         if bound_until.is_none() {
                             self.forget_registration(path_id);
                         }
-                        self.emit(Record::Failed { path: path_id, failure });
+                        self.emit(Record::Failed {
+                            path: path_id,
+                            failure,
+                        });
                         if path_id == PathId(0) && self.core.role == Role::Registrant {
                             // `register` starts anew.
                             self.core.role = Role::Idle;
@@ -261,7 +291,9 @@ impl Engine<'_> {
             }
             return self.register_failed(path_id, RegisterFailure::TransportFailed);
         };
-        let Some(path) = self.path_mut(path_id) else { return };
+        let Some(path) = self.path_mut(path_id) else {
+            return;
+        };
         path.cseq = path.cseq.saturating_add(1);
         let cseq = path.cseq;
         if let Some(request) = self.requests.get_mut(row.0) {
@@ -309,7 +341,10 @@ impl Engine<'_> {
         let account = self.core.account;
         let mut cuts = Cuts::NONE;
         let written = self.arena.alloc_from(|blocks, out| {
-            let text = account.block().map(|block| blocks.get(block)).unwrap_or_default();
+            let text = account
+                .block()
+                .map(|block| blocks.get(block))
+                .unwrap_or_default();
             let get = |field| account.slice(text, field);
             let str = |field| core::str::from_utf8(get(field)).unwrap_or("");
             let unknown = UriText::fixed(tags::ANONYMOUS_URI);
@@ -337,9 +372,16 @@ impl Engine<'_> {
             // RFC 3261 §10.2.1.1: for a registrar that does not read the parameter.
             w.header(Name::Expires, seconds);
             // RFC 3327 §5.1; RFC 5626 §4.2.1.
-            let supported = if outbound { "path, outbound, gruu" } else { "path, gruu" };
+            let supported = if outbound {
+                "path, outbound, gruu"
+            } else {
+                "path, gruu"
+            };
             w.header(Name::Supported, Text::fixed(supported));
-            w.header(Name::UserAgent, Text::new(str(Field::UserAgent)).unwrap_or(Text::fixed("")));
+            w.header(
+                Name::UserAgent,
+                Text::new(str(Field::UserAgent)).unwrap_or(Text::fixed("")),
+            );
             let len = w.no_body().finish()?;
             cuts = Cuts::of_draft(line, ident, len);
             Ok(len)
@@ -353,7 +395,10 @@ impl Engine<'_> {
         let fresh = self.fresh();
         let mut cuts = Cuts::NONE;
         let written = self.arena.alloc_from(|blocks, out| {
-            let text = account.block().map(|block| blocks.get(block)).unwrap_or_default();
+            let text = account
+                .block()
+                .map(|block| blocks.get(block))
+                .unwrap_or_default();
             let unknown = UriText::fixed(tags::ANONYMOUS_URI);
             let registrar = UriText::new(account.slice(text, Field::Registrar)).unwrap_or(unknown);
             let own = UriText::new(account.slice(text, Field::ImAddress)).unwrap_or(unknown);
@@ -373,7 +418,9 @@ impl Engine<'_> {
 
     /// A final response to a REGISTER, but for 401 and 407 that are answered.
     pub(crate) fn registered(&mut self, row: Row, message: &Message<'_>, status: Status) {
-        let Some(path_id) = self.requests.get(row.0).map(|request| request.path) else { return };
+        let Some(path_id) = self.requests.get(row.0).map(|request| request.path) else {
+            return;
+        };
         if status.is_success() {
             self.register_ok(row, path_id, message);
             return;
@@ -389,7 +436,9 @@ impl Engine<'_> {
         _failure: Failure,
         status: Status,
     ) {
-        let Some(request) = self.requests.get(row.0).copied() else { return };
+        let Some(request) = self.requests.get(row.0).copied() else {
+            return;
+        };
         let path_id = request.path;
         self.keep_cseq(path_id, request.cseq);
         self.forget_transaction(row);
@@ -397,8 +446,12 @@ impl Engine<'_> {
         let config = self.core.policy.registration();
         if status.code() == 423 {
             // RFC 3261 §10.2.8.
-            let min = message.header(Name::MinExpires).and_then(|v| scan::parse_u32(v).ok());
-            let Some(path) = self.path_mut(path_id) else { return };
+            let min = message
+                .header(Name::MinExpires)
+                .and_then(|v| scan::parse_u32(v).ok());
+            let Some(path) = self.path_mut(path_id) else {
+                return;
+            };
             let step = path.registration.interval_too_brief(&config, min);
             return self.registration_step(path_id, step);
         }
@@ -406,7 +459,10 @@ impl Engine<'_> {
             Failure::Status { retry_after, .. } => retry_after,
             _ => None,
         };
-        let failed = RegisterFailure::Status { status, retry_after };
+        let failed = RegisterFailure::Status {
+            status,
+            retry_after,
+        };
         if status.code() == 503 {
             // RFC 3263 §4.3: the next server.
             return self.fail_over(path_id, failed);
@@ -416,7 +472,9 @@ impl Engine<'_> {
 
     /// Nobody answered a REGISTER.
     pub(crate) fn register_unanswered(&mut self, row: Row) {
-        let Some(request) = self.requests.get(row.0).copied() else { return };
+        let Some(request) = self.requests.get(row.0).copied() else {
+            return;
+        };
         self.keep_cseq(request.path, request.cseq);
         self.forget_transaction(row);
         self.free_row(row);
@@ -425,11 +483,16 @@ impl Engine<'_> {
 
     /// The application has no secret for a REGISTER.
     pub(crate) fn register_abandoned(&mut self, row: Row) {
-        let Some(request) = self.requests.get(row.0).copied() else { return };
+        let Some(request) = self.requests.get(row.0).copied() else {
+            return;
+        };
         self.keep_cseq(request.path, request.cseq);
         self.free_row(row);
         if let Some(status) = Status::new(401) {
-            let failed = RegisterFailure::Status { status, retry_after: None };
+            let failed = RegisterFailure::Status {
+                status,
+                retry_after: None,
+            };
             self.register_failed(request.path, failed);
         }
     }
@@ -444,7 +507,9 @@ impl Engine<'_> {
     /// A first registration goes to the next candidate; a refresh stays with its flow (RFC 5626
     /// §4.2.2) and a de-registration is over.
     fn fail_over(&mut self, path_id: PathId, failed: RegisterFailure) {
-        let Some(path) = self.path_mut(path_id) else { return };
+        let Some(path) = self.path_mut(path_id) else {
+            return;
+        };
         let first = matches!(path.registration.state(), State::Registering { .. });
         if !first {
             return self.register_failed(path_id, failed);
@@ -465,18 +530,26 @@ impl Engine<'_> {
         let others = self.other_flows(path_id);
         let (now, random) = (self.core.now, self.core.entropy.u32());
         let config = self.core.policy.registration();
-        let Some(path) = self.path_mut(path_id) else { return };
-        let step = path.registration.failed(now, &config, failed, others, random);
+        let Some(path) = self.path_mut(path_id) else {
+            return;
+        };
+        let step = path
+            .registration
+            .failed(now, &config, failed, others, random);
         self.registration_step(path_id, step);
     }
 
     fn register_ok(&mut self, row: Row, path_id: PathId, message: &Message<'_>) {
-        let Some(request) = self.requests.get(row.0).copied() else { return };
+        let Some(request) = self.requests.get(row.0).copied() else {
+            return;
+        };
         self.keep_cseq(path_id, request.cseq);
         self.forget_transaction(row);
         self.free_row(row);
         let granted = self.granted(path_id, message);
-        let was_bound = self.path(path_id).is_some_and(|p| p.registration.bound_until().is_some());
+        let was_bound = self
+            .path(path_id)
+            .is_some_and(|p| p.registration.bound_until().is_some());
         let leaving = self
             .path(path_id)
             .is_some_and(|p| matches!(p.registration.state(), State::Deregistering { .. }));
@@ -485,16 +558,27 @@ impl Engine<'_> {
         }
         let supervised = self.read_indications(path_id, message);
         let (now, config) = (self.core.now, self.core.policy.registration());
-        let Some(path) = self.path_mut(path_id) else { return };
+        let (others, random) = (self.other_flows(path_id), self.core.entropy.u32());
+        let Some(path) = self.path_mut(path_id) else {
+            return;
+        };
         path.exhausted = 0;
-        let step = path.registration.ok(now, &config, granted, supervised);
+        let step = path
+            .registration
+            .ok(now, &config, granted, supervised, others, random);
         if let Some(RegistrationEvent::Registered { until }) = step.event {
             let seconds = until.since(now) / 1000;
             let expires = u32::try_from(seconds).unwrap_or(u32::MAX);
             self.emit(if was_bound {
-                Record::Refreshed { path: path_id, expires }
+                Record::Refreshed {
+                    path: path_id,
+                    expires,
+                }
             } else {
-                Record::Registered { path: path_id, expires }
+                Record::Registered {
+                    path: path_id,
+                    expires,
+                }
             });
         }
         self.registration_step(path_id, step);
@@ -507,12 +591,18 @@ impl Engine<'_> {
     /// The seconds of our own binding in a 200: found by instance and reg-id first, then by the
     /// Contact user, which is random and ours (RFC 3261 §10.2.4, RFC 5626 §4.2.1).
     fn granted(&self, path_id: PathId, message: &Message<'_>) -> u32 {
-        let Some(path) = self.path(path_id) else { return 0 };
+        let Some(path) = self.path(path_id) else {
+            return 0;
+        };
         let instance = self.core.account.get(&self.arena, Field::Instance);
-        let reg_id = self.is_outbound().then(|| u32::from(path_id.0).saturating_add(1));
+        let reg_id = self
+            .is_outbound()
+            .then(|| u32::from(path_id.0).saturating_add(1));
         let of_instance = |contact: &Contact<'_>| {
             let ours = contact.instance().is_some_and(|urn| {
-                let bare = urn.strip_prefix(b"<").and_then(|urn| urn.strip_suffix(b">"));
+                let bare = urn
+                    .strip_prefix(b"<")
+                    .and_then(|urn| urn.strip_suffix(b">"));
                 scan::eq_ignore_case(bare.unwrap_or(urn), instance)
             });
             ours && !instance.is_empty() && reg_id.is_none_or(|id| contact.reg_id() == Some(id))
@@ -522,9 +612,17 @@ impl Engine<'_> {
             let user = uri.and_then(|uri| uri.user());
             user.and_then(parse_contact_user) == Some((self.core.policy.key, path.contact))
         };
-        let header = message.header(Name::Expires).and_then(|v| scan::parse_u32(v).ok());
-        let contacts = || message.values(Name::Contact).filter_map(|v| Contact::parse(v).ok());
-        let found = contacts().find(of_user).or_else(|| contacts().find(of_instance));
+        let header = message
+            .header(Name::Expires)
+            .and_then(|v| scan::parse_u32(v).ok());
+        let contacts = || {
+            message
+                .values(Name::Contact)
+                .filter_map(|v| Contact::parse(v).ok())
+        };
+        let found = contacts()
+            .find(of_user)
+            .or_else(|| contacts().find(of_instance));
         let seconds = found.map(|contact| {
             let own = contact.addr().and_then(|addr| addr.expires());
             own.or(header).unwrap_or(path.registration.expires())
@@ -541,7 +639,9 @@ impl Engine<'_> {
     }
 
     fn replace_facts(&mut self, path_id: PathId, route: Option<Block>, associated: Option<Block>) {
-        let Some(path) = self.path_mut(path_id) else { return };
+        let Some(path) = self.path_mut(path_id) else {
+            return;
+        };
         let old = [
             core::mem::replace(&mut path.route, route),
             core::mem::replace(&mut path.associated, associated),
@@ -575,7 +675,11 @@ impl Engine<'_> {
     }
 
     fn keep_text(&mut self, text: &[u8]) -> Result<Option<Block>, NoRoom> {
-        if text.is_empty() { Ok(None) } else { self.arena.alloc(text).map(Some) }
+        if text.is_empty() {
+            Ok(None)
+        } else {
+            self.arena.alloc(text).map(Some)
+        }
     }
 
     /// What a 200 says of keep-alives (RFC 5626 §4.4, RFC 6223 §4.3).
@@ -591,7 +695,9 @@ impl Engine<'_> {
         if let Some(Keep::Seconds(seconds)) = message.via().ok().and_then(|via| via.keep()) {
             let _ = said.push(Indication::Keep(seconds));
         }
-        let Some(flow) = self.main_flow(path_id) else { return KeepAlives::Unsupervised };
+        let Some(flow) = self.main_flow(path_id) else {
+            return KeepAlives::Unsupervised;
+        };
         if !said.is_empty() {
             self.indicate(flow, &said);
         }
@@ -603,20 +709,29 @@ impl Engine<'_> {
 
     /// Behind a NAT: tells, and registers once more where the Contact has to show it.
     fn follow_mapping(&mut self, path_id: PathId, message: &Message<'_>) {
-        let Some(flow) = self.main_flow(path_id).and_then(|flow| self.flow(flow)) else { return };
+        let Some(flow) = self.main_flow(path_id).and_then(|flow| self.flow(flow)) else {
+            return;
+        };
         let (local, transport) = (flow.local, flow.transport);
-        let Some(seen) = message.via().ok().and_then(|via| mapped(&via, local)) else { return };
+        let Some(seen) = message.via().ok().and_then(|via| mapped(&via, local)) else {
+            return;
+        };
         let rewrite = match self.core.policy.nat {
             Nat::Rewrite => true,
             Nat::Auto => transport == Transport::Udp && !self.is_outbound(),
             Nat::Outbound | Nat::Leave => false,
         };
         let now = self.core.now;
-        let Some(path) = self.path_mut(path_id) else { return };
+        let Some(path) = self.path_mut(path_id) else {
+            return;
+        };
         if seen == path.public.unwrap_or(local) {
             return;
         }
-        self.emit(Record::Mapped { path: path_id, address: seen });
+        self.emit(Record::Mapped {
+            path: path_id,
+            address: seen,
+        });
         if let (true, Some(path)) = (rewrite, self.path_mut(path_id)) {
             path.public = Some(seen);
             let step = path.registration.refresh(now);
@@ -627,9 +742,8 @@ impl Engine<'_> {
     /// RFC 5626 §4.2.1: further flows only with a registrar that has shown that it knows them.
     fn start_second_path(&mut self, path_id: PathId, message: &Message<'_>) {
         let second = PathId(1);
-        let idle = |path: &crate::client::flows::Path| {
-            path.registration.state() == State::Unregistered
-        };
+        let idle =
+            |path: &crate::client::flows::Path| path.registration.state() == State::Unregistered;
         if path_id == PathId(0)
             && self.core.policy.hops > 1
             && self.is_outbound()
@@ -646,12 +760,17 @@ impl Engine<'_> {
         if own.is_ok_and(|own| own.equivalent(uri)) {
             return true;
         }
-        self.core.paths.iter().filter_map(|path| path.associated).any(|block| {
-            scan::split_commas(self.arena.get(block)).any(|value| {
-                let addr = crate::wire::header::NameAddr::parse(value);
-                addr.and_then(|addr| addr.uri()).is_ok_and(|own| own.equivalent(uri))
+        self.core
+            .paths
+            .iter()
+            .filter_map(|path| path.associated)
+            .any(|block| {
+                scan::split_commas(self.arena.get(block)).any(|value| {
+                    let addr = crate::wire::header::NameAddr::parse(value);
+                    addr.and_then(|addr| addr.uri())
+                        .is_ok_and(|own| own.equivalent(uri))
+                })
             })
-        })
     }
 }
 
@@ -707,11 +826,16 @@ pub(crate) fn parse_contact_user(user: &[u8]) -> Option<(u32, u32)> {
     if random.len() != 8 {
         return None;
     }
-    Some((u32::try_from(hex(key)?).ok()?, u32::try_from(hex(random)?).ok()?))
+    Some((
+        u32::try_from(hex(key)?).ok()?,
+        u32::try_from(hex(random)?).ok()?,
+    ))
 }
 
 fn requires_outbound(message: &Message<'_>) -> bool {
-    message.values(Name::Require).any(|value| scan::eq_ignore_case(value, b"outbound"))
+    message
+        .values(Name::Require)
+        .any(|value| scan::eq_ignore_case(value, b"outbound"))
 }
 
 /// Our address as the Via of a response shows it (RFC 3581 §4), if it says anything.
@@ -724,23 +848,29 @@ fn mapped(via: &Via<'_>, local: SocketAddr) -> Option<SocketAddr> {
     if ip.is_none() && port.is_none() {
         return None;
     }
-    Some(SocketAddr::new(ip.unwrap_or(local.ip()), port.unwrap_or(local.port())))
+    Some(SocketAddr::new(
+        ip.unwrap_or(local.ip()),
+        port.unwrap_or(local.port()),
+    ))
 }
 
 fn failed_because(reason: Reason) -> Failure {
     match reason {
-        Reason::Status(status) if matches!(status.code(), 401 | 407) => {
-            Failure::Credentials { status: status.code() }
-        }
-        Reason::Status(status) => {
-            Failure::Status { status: status.code(), warning: None, retry_after: None }
-        }
+        Reason::Status(status) if matches!(status.code(), 401 | 407) => Failure::Credentials {
+            status: status.code(),
+        },
+        Reason::Status(status) => Failure::Status {
+            status: status.code(),
+            warning: None,
+            retry_after: None,
+        },
         Reason::Timeout => Failure::Timeout,
         Reason::FlowLost => Failure::Unreachable,
         Reason::IntervalTooBrief { .. } => Failure::Interval,
-        Reason::NotBound | Reason::Ended => {
-            Failure::Status { status: 404, warning: None, retry_after: None }
-        }
+        Reason::NotBound | Reason::Ended => Failure::Status {
+            status: 404,
+            warning: None,
+            retry_after: None,
+        },
     }
 }
-

@@ -58,17 +58,29 @@ impl Engine<'_> {
         };
         let code = Status::new(status).ok_or(CommandError::WrongState)?;
         // Once the 200 went out there is nothing to take back.
-        let waiting = self.txns.iter().enumerate().find_map(|(at, txn)| match &txn.machine {
-            Machine::Server { incoming: Some(of), response: Some(block), .. } if *of == id => {
-                Some((at, *block))
-            }
-            _ => None,
-        });
+        let waiting = self
+            .txns
+            .iter()
+            .enumerate()
+            .find_map(|(at, txn)| match &txn.machine {
+                Machine::Server {
+                    incoming: Some(of),
+                    response: Some(block),
+                    ..
+                } if *of == id => Some((at, *block)),
+                _ => None,
+            });
         let (at, block) = waiting.ok_or(CommandError::UnknownId)?;
-        let new = self.rewrite_status(block, code, extra).map_err(crate::client::engine::full)?;
+        let new = self
+            .rewrite_status(block, code, extra)
+            .map_err(crate::client::engine::full)?;
         self.arena.free(block);
-        if let Some(Machine::Server { response, status: of, incoming, .. }) =
-            self.txns.get_mut(at).map(|txn| &mut txn.machine)
+        if let Some(Machine::Server {
+            response,
+            status: of,
+            incoming,
+            ..
+        }) = self.txns.get_mut(at).map(|txn| &mut txn.machine)
         {
             *response = Some(new);
             *of = status;
@@ -121,7 +133,9 @@ impl Engine<'_> {
     pub(crate) fn step_reports(&mut self) -> Step {
         for at in 0..self.tickets.len() {
             for kind in [ReportKind::Delivery, ReportKind::Display] {
-                let Some(ticket) = self.tickets.get(at).copied() else { continue };
+                let Some(ticket) = self.tickets.get(at).copied() else {
+                    continue;
+                };
                 if let TicketState::Due { since } = ticket.state(kind)
                     && self.try_report(at, &ticket, kind, since) == Step::Done
                 {
@@ -132,19 +146,24 @@ impl Engine<'_> {
         Step::Nothing
     }
 
-    fn try_report(
-        &mut self,
-        at: usize,
-        ticket: &Ticket,
-        kind: ReportKind,
-        since: Instant,
-    ) -> Step {
-        let (Some(id), Some(block)) = (ticket.id, ticket.block) else { return Step::Nothing };
+    fn try_report(&mut self, at: usize, ticket: &Ticket, kind: ReportKind, since: Instant) -> Step {
+        let (Some(id), Some(block)) = (ticket.id, ticket.block) else {
+            return Step::Nothing;
+        };
         let now = self.core.now;
         let target = self.target_hash(pager::ticket_target(self.arena.get(block)));
-        if self.core.refusers.iter().any(|r| r.peer == target && r.until > now) {
+        if self
+            .core
+            .refusers
+            .iter()
+            .any(|r| r.peer == target && r.until > now)
+        {
             self.end_ticket(at, kind, TicketState::Failed);
-            self.emit(Record::ReportDone { id, kind, outcome: ReportOutcome::PeerRefuses });
+            self.emit(Record::ReportDone {
+                id,
+                kind,
+                outcome: ReportOutcome::PeerRefuses,
+            });
             return Step::Done;
         }
         if self.next_minute(target).is_some() {
@@ -152,7 +171,11 @@ impl Engine<'_> {
                 return Step::Nothing;
             }
             self.end_ticket(at, kind, TicketState::Failed);
-            self.emit(Record::ReportDone { id, kind, outcome: ReportOutcome::TooMany });
+            self.emit(Record::ReportDone {
+                id,
+                kind,
+                outcome: ReportOutcome::TooMany,
+            });
             return Step::Done;
         }
         if self.launch_report(id, block, kind, target) == Step::Nothing {
@@ -179,14 +202,19 @@ impl Engine<'_> {
         let account = self.core.account;
         let mut cuts = Cuts::NONE;
         let written = self.arena.alloc_from(|blocks, out| {
-            let text = account.block().map(|block| blocks.get(block)).unwrap_or_default();
+            let text = account
+                .block()
+                .map(|block| blocks.get(block))
+                .unwrap_or_default();
             let agent = core::str::from_utf8(account.slice(text, Field::UserAgent));
             let agent = Text::new(agent.unwrap_or("")).unwrap_or(Text::fixed(""));
             let (len, new) = pager::report(blocks.get(ticket), kind, agent, &fresh, out)?;
             cuts = new;
             Ok(len)
         });
-        let Ok(block) = written else { return Step::Nothing };
+        let Ok(block) = written else {
+            return Step::Nothing;
+        };
         let order = self.next_id();
         let since = self.core.now;
         if let Some(request) = self.requests.get_mut(row.0) {
@@ -209,7 +237,11 @@ impl Engine<'_> {
     /// When the next report to a target may go, if not now.
     fn next_minute(&self, target: u64) -> Option<Instant> {
         let now = self.core.now;
-        let rate = self.core.rates.iter().find(|rate| rate.target == target && rate.count > 0)?;
+        let rate = self
+            .core
+            .rates
+            .iter()
+            .find(|rate| rate.target == target && rate.count > 0)?;
         let full = rate.count >= self.core.policy.reports_per_minute;
         let end = rate.minute.after(MINUTE);
         (full && end > now).then_some(end)
@@ -218,28 +250,48 @@ impl Engine<'_> {
     fn count_report(&mut self, target: u64) {
         let now = self.core.now;
         let rates = &mut self.core.rates;
-        let at = rates.iter().position(|rate| rate.count > 0 && rate.target == target);
+        let at = rates
+            .iter()
+            .position(|rate| rate.count > 0 && rate.target == target);
         let at = at.or_else(|| {
             let oldest = rates.iter().enumerate().min_by_key(|(_, rate)| rate.minute);
             oldest.map(|(at, _)| at)
         });
-        let Some(rate) = at.and_then(|at| rates.get_mut(at)) else { return };
+        let Some(rate) = at.and_then(|at| rates.get_mut(at)) else {
+            return;
+        };
         if rate.target != target || rate.count == 0 || rate.minute.after(MINUTE) <= now {
-            *rate = Rate { target, minute: now, count: 0 };
+            *rate = Rate {
+                target,
+                minute: now,
+                count: 0,
+            };
         }
         rate.count = rate.count.saturating_add(1);
     }
 
     /// Remembers a peer that does not take reports.
     pub(crate) fn note_refusal(&mut self, peer: u64, failure: Failure) {
-        let Failure::Status { status: 405 | 415 | 488, .. } = failure else { return };
+        let Failure::Status {
+            status: 405 | 415 | 488,
+            ..
+        } = failure
+        else {
+            return;
+        };
         let wait = u64::from(self.core.policy.report_backoff).saturating_mul(1000);
         let until = self.core.now.after(wait);
         let refusers = &mut self.core.refusers;
-        let at = refusers.iter().position(|refuser| refuser.peer == peer).or_else(|| {
-            let first = refusers.iter().enumerate().min_by_key(|(_, refuser)| refuser.until);
-            first.map(|(at, _)| at)
-        });
+        let at = refusers
+            .iter()
+            .position(|refuser| refuser.peer == peer)
+            .or_else(|| {
+                let first = refusers
+                    .iter()
+                    .enumerate()
+                    .min_by_key(|(_, refuser)| refuser.until);
+                first.map(|(at, _)| at)
+            });
         if let Some(refuser) = at.and_then(|at| refusers.get_mut(at)) {
             *refuser = Refuser { peer, until };
         }
@@ -265,11 +317,12 @@ impl Engine<'_> {
     /// A ticket that has nothing left to do is given back, but not while a failed report can still
     /// be repeated.
     fn end_ticket(&mut self, at: usize, kind: ReportKind, state: TicketState) {
-        let Some(ticket) = self.tickets.get_mut(at) else { return };
-        *ticket.state_mut(kind) = state;
-        let over = |state: TicketState| {
-            matches!(state, TicketState::Done | TicketState::NotAskedFor)
+        let Some(ticket) = self.tickets.get_mut(at) else {
+            return;
         };
+        *ticket.state_mut(kind) = state;
+        let over =
+            |state: TicketState| matches!(state, TicketState::Done | TicketState::NotAskedFor);
         if over(ticket.delivery) && over(ticket.display) {
             self.drop_ticket(at);
         }

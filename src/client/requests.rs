@@ -9,18 +9,18 @@
 
 use crate::client::credentials::Purpose as AuthPurpose;
 use crate::client::engine::{Engine, Row};
-use crate::client::event::{Purpose, SendOutcome};
+use crate::client::event::{CloseReason, SendOutcome};
 use crate::client::flows::{LongFlow, PathState};
+use crate::client::serve::reliability;
 use crate::client::slots::{
     Code, Ending, Machine, Privacy, ReportEnding, Request, RequestKind, RequestState, Txn, Wire,
 };
-use crate::client::serve::reliability;
 use crate::config::{EndToEnd, KeepAlive, Transport};
 use crate::error::Failure;
 use crate::id::{FlowId, PathId};
 use crate::im::tags::{PAGER_LIMIT, WARNING_ANONYMITY};
 use crate::sip::draft::{self, Hop, KeepOffer};
-use crate::sip::transaction::{ClientAction, NonInviteClient};
+use crate::sip::transaction::{ClientAction, NonInviteClient, client};
 use crate::wire::header::{RetryAfter, Warning};
 use crate::wire::message::Message;
 use crate::wire::name::{Method, Name, Status};
@@ -102,7 +102,9 @@ impl Engine<'_> {
 
     /// RFC 3428 §8: one MESSAGE outside a dialog per target, in order.
     fn may_go(&self, row: Row) -> bool {
-        let Some(request) = self.requests.get(row.0) else { return false };
+        let Some(request) = self.requests.get(row.0) else {
+            return false;
+        };
         if !request.is_pager() {
             return true;
         }
@@ -129,8 +131,12 @@ impl Engine<'_> {
     }
 
     fn launch(&mut self, row: Row) -> Launch {
-        let Some(request) = self.requests.get(row.0).copied() else { return Launch::Wait };
-        let Some(path) = self.choose_path(&request) else { return Launch::Wait };
+        let Some(request) = self.requests.get(row.0).copied() else {
+            return Launch::Wait;
+        };
+        let Some(path) = self.choose_path(&request) else {
+            return Launch::Wait;
+        };
         let Some(PathState::Up { flow: main }) = self.path(path).map(|path| path.state) else {
             return Launch::Wait;
         };
@@ -138,7 +144,9 @@ impl Engine<'_> {
         if request.is_pager() && size >= PAGER_LIMIT && !self.vouched() {
             return Launch::TooLarge(size);
         }
-        let Some(flow) = self.flow_for(path, main, size) else { return Launch::Wait };
+        let Some(flow) = self.flow_for(path, main, size) else {
+            return Launch::Wait;
+        };
         if self.free_txn().is_none() {
             return Launch::Wait;
         }
@@ -147,13 +155,16 @@ impl Engine<'_> {
 
     /// Writes the attempt and starts its transaction.
     fn send(&mut self, row: Row, path: PathId, flow_id: FlowId) -> Launch {
-        let Some(mut request) = self.requests.get(row.0).copied() else { return Launch::Wait };
-        let Some((kept, flow)) = request.block.zip(self.flow(flow_id)) else { return Launch::Wait };
+        let Some(mut request) = self.requests.get(row.0).copied() else {
+            return Launch::Wait;
+        };
+        let Some((kept, flow)) = request.block.zip(self.flow(flow_id)) else {
+            return Launch::Wait;
+        };
         let (transport, sent_by) = (flow.transport, flow.local);
         let branch = self.core.entropy.u64();
         let code = request.kind.code();
         let slots = self.auth_slots(path, request.kind.auth());
-        let nc = self.next_counts(path, request.kind.auth());
         let account = self.core.account;
         let policy = self.core.policy;
         let route = self.path(path).and_then(|path| path.route);
@@ -181,7 +192,7 @@ impl Engine<'_> {
                 kept,
                 request.cuts,
                 &hop,
-                |sink| slots.write(blocks, &account, &policy, &hop, kept, request.cuts, nc, sink),
+                |sink| slots.write(blocks, &account, &policy, &hop, kept, request.cuts, sink),
                 out,
             )?;
             cuts = new;
@@ -191,7 +202,6 @@ impl Engine<'_> {
             return Launch::Wait;
         };
         self.arena.free(kept);
-        self.count_nonces(path, request.kind.auth());
         request.block = Some(block);
         request.cuts = cuts;
         request.state = RequestState::InFlight;
@@ -199,6 +209,7 @@ impl Engine<'_> {
         if let Some(kept) = self.requests.get_mut(row.0) {
             *kept = request;
         }
+        self.count_credentials(row, path, &slots);
         let (now, timers) = (self.core.now, self.core.policy.timers);
         if let Some(txn) = self.txns.get_mut(slot) {
             *txn = Txn {
@@ -218,7 +229,9 @@ impl Engine<'_> {
     /// The size of a request as it would go out now on the main flow of a path, credentials
     /// included, or a reserve for them where none are known (OMA IM 8.1).
     pub(crate) fn size(&self, request: &Request, path: PathId, flow: FlowId) -> usize {
-        let Some((kept, flow)) = request.block.zip(self.flow(flow)) else { return 0 };
+        let Some((kept, flow)) = request.block.zip(self.flow(flow)) else {
+            return 0;
+        };
         let account = self.core.account;
         let policy = self.core.policy;
         let auth = request.kind.auth();
@@ -242,12 +255,11 @@ impl Engine<'_> {
             method: request.kind.code().method(),
         };
         let kept = blocks.get(kept);
-        let nc = self.next_counts(path, auth);
         let written = draft::attempt(
             kept,
             request.cuts,
             &hop,
-            |sink| slots.write(blocks, &account, &policy, &hop, kept, request.cuts, nc, sink),
+            |sink| slots.write(blocks, &account, &policy, &hop, kept, request.cuts, sink),
             &mut [],
         );
         let size = match written {
@@ -280,9 +292,11 @@ impl Engine<'_> {
     fn flow_for(&mut self, path: PathId, main: FlowId, size: usize) -> Option<FlowId> {
         let datagram = self.flow(main)?.transport == Transport::Udp;
         // RFC 3261 §18.1.1: within 200 bytes of the path MTU, or over 1300 if it is not known.
-        let limit = self.core.policy.path_mtu.map_or(PAGER_LIMIT, |mtu| {
-            usize::from(mtu).saturating_sub(200)
-        });
+        let limit = self
+            .core
+            .policy
+            .path_mtu
+            .map_or(PAGER_LIMIT, |mtu| usize::from(mtu).saturating_sub(200));
         if !datagram || size <= limit {
             return Some(main);
         }
@@ -300,7 +314,9 @@ impl Engine<'_> {
 
     /// A response came for the request of this row.
     pub(crate) fn response_for(&mut self, row: Row, message: &Message<'_>, status: Status) {
-        let Some(request) = self.requests.get(row.0).copied() else { return };
+        let Some(request) = self.requests.get(row.0).copied() else {
+            return;
+        };
         if status.is_provisional() || request.state != RequestState::InFlight {
             return;
         }
@@ -308,19 +324,12 @@ impl Engine<'_> {
             return self.challenged(row, message, status);
         }
         if status.is_success() {
-            self.authentication_info(request.path, request.kind.auth(), message);
+            self.authentication_info(row, message);
         }
         match request.kind {
             RequestKind::Register => self.registered(row, message, status),
-            RequestKind::KeepAlive => {
-                // RFC 5626 does not know OPTIONS as a keep-alive; any answer shows that the flow
-                // is alive.
-                let flow = self.main_flow(request.path);
-                self.free_row(row);
-                if let Some(flow) = flow {
-                    self.keep_alive_answered(flow);
-                }
-            }
+            // RFC 5626 does not know OPTIONS as a keep-alive; any answer shows that the flow lives.
+            RequestKind::KeepAlive => self.keep_alive_done(row),
             RequestKind::Message { .. } | RequestKind::Report { .. } => {
                 if status.is_success() {
                     self.end_request(row, Ok(status.code()));
@@ -335,13 +344,16 @@ impl Engine<'_> {
 
     /// A transaction of ours ended without a final response.
     pub(crate) fn unanswered(&mut self, row: Row, action: ClientAction) {
-        let Some(request) = self.requests.get(row.0).copied() else { return };
+        let Some(request) = self.requests.get(row.0).copied() else {
+            return;
+        };
         match request.kind {
             RequestKind::Register => self.register_unanswered(row),
             RequestKind::KeepAlive => {
-                let path = request.path;
                 self.free_row(row);
-                self.keep_alive_failed(path);
+                if let Some(flow) = self.main_flow(request.path) {
+                    self.fail_flow(flow, CloseReason::NoPong);
+                }
             }
             RequestKind::Message { .. } | RequestKind::Report { .. } => {
                 if self.another_path(row) {
@@ -358,7 +370,9 @@ impl Engine<'_> {
 
     /// Queues the request for another path, if there is one that was not tried.
     fn another_path(&mut self, row: Row) -> bool {
-        let Some(request) = self.requests.get_mut(row.0) else { return false };
+        let Some(request) = self.requests.get_mut(row.0) else {
+            return false;
+        };
         request.tried |= bit(request.path);
         let tried = request.tried;
         let other = (0..self.core.policy.hops)
@@ -370,8 +384,19 @@ impl Engine<'_> {
         other
     }
 
+    /// An answer to the OPTIONS of this row came, whichever.
+    pub(crate) fn keep_alive_done(&mut self, row: Row) {
+        let path = self.requests.get(row.0).map(|request| request.path);
+        self.forget_transaction(row);
+        self.free_row(row);
+        if let Some(flow) = path.and_then(|path| self.main_flow(path)) {
+            self.flow_succeeded(flow);
+        }
+    }
+
     /// Puts a request back to be built again.
     pub(crate) fn requeue(&mut self, row: Row) {
+        self.forget_transaction(row);
         if let Some(request) = self.requests.get_mut(row.0) {
             request.state = RequestState::Queued;
             request.since = self.core.now;
@@ -380,19 +405,29 @@ impl Engine<'_> {
 
     /// The one end of a pager request: `Ok` with the 2xx, or why not.
     pub(crate) fn end_request(&mut self, row: Row, end: Result<u16, Failure>) {
-        let Some(request) = self.requests.get(row.0).copied() else { return };
+        let Some(request) = self.requests.get(row.0).copied() else {
+            return;
+        };
         let ending = match request.kind {
             RequestKind::Message { privacy, .. } => Ending::Sent(match end {
                 Ok(202) => SendOutcome::Accepted,
                 Ok(status) => SendOutcome::Delivered { status },
                 Err(failure) => SendOutcome::Failed(match (privacy, failure) {
                     // OMA IM 8.1.1 NOTE 1, RFC 5079 §4: never repeated in clear by itself.
-                    (Privacy::Id, Failure::Status { status: status @ 433, .. }) => {
-                        Failure::AnonymityRefused { status }
-                    }
                     (
                         Privacy::Id,
-                        Failure::Status { status: status @ 403, warning: Some(WARNING_ANONYMITY), .. },
+                        Failure::Status {
+                            status: status @ 433,
+                            ..
+                        },
+                    ) => Failure::AnonymityRefused { status },
+                    (
+                        Privacy::Id,
+                        Failure::Status {
+                            status: status @ 403,
+                            warning: Some(WARNING_ANONYMITY),
+                            ..
+                        },
                     ) => Failure::AnonymityRefused { status },
                     (Privacy::None | Privacy::Id, failure) => failure,
                 }),
@@ -419,16 +454,20 @@ impl Engine<'_> {
     pub(crate) fn forget_transaction(&mut self, row: Row) {
         let at = u8::try_from(row.0).ok();
         for txn in self.txns.iter_mut() {
-            if let Machine::Client { request, machine, .. } = &mut txn.machine
+            if let Machine::Client {
+                request, machine, ..
+            } = &mut txn.machine
                 && request.is_some()
                 && *request == at
             {
                 *request = None;
-                let running = machine.deadline().is_some_and(|_| !machine.is_completed());
-                if running || machine.is_terminated() {
-                    *txn = Txn::FREE;
-                } else {
-                    txn.wire = Wire::Quiet;
+                txn.wire = Wire::Quiet;
+                match machine.state() {
+                    // RFC 3261 §17.1.2.2: it absorbs retransmissions of the answer until Timer K.
+                    client::State::Completed { .. } => {}
+                    client::State::Trying { .. }
+                    | client::State::Proceeding { .. }
+                    | client::State::Terminated => *txn = Txn::FREE,
                 }
             }
         }
@@ -437,7 +476,9 @@ impl Engine<'_> {
     /// The flow is gone: what was on it goes again or ends (design: a retry is built again).
     pub(crate) fn flow_lost_under(&mut self, flow: FlowId) {
         for at in 0..self.txns.len() {
-            let Some(txn) = self.txns.get_mut(at) else { continue };
+            let Some(txn) = self.txns.get_mut(at) else {
+                continue;
+            };
             if txn.flow != flow {
                 continue;
             }
@@ -453,7 +494,9 @@ impl Engine<'_> {
     }
 
     fn lost_with_flow(&mut self, row: Row) {
-        let Some(request) = self.requests.get_mut(row.0) else { return };
+        let Some(request) = self.requests.get_mut(row.0) else {
+            return;
+        };
         if request.state != RequestState::InFlight {
             return;
         }
@@ -475,7 +518,9 @@ impl Engine<'_> {
 
     /// Gives a transaction's row back, with its response.
     pub(crate) fn drop_txn(&mut self, at: usize) {
-        let Some(txn) = self.txns.get_mut(at) else { return };
+        let Some(txn) = self.txns.get_mut(at) else {
+            return;
+        };
         let response = match &mut txn.machine {
             Machine::Server { response, .. } | Machine::InviteServer { response, .. } => {
                 response.take()
@@ -498,14 +543,15 @@ pub(crate) fn bit(path: PathId) -> u8 {
 pub(crate) fn failure(message: &Message<'_>, status: Status) -> Failure {
     let warning = message.values(Name::Warning).find_map(|value| {
         let warning = Warning::parse(value).ok()?;
-        Some(warning.inner_code().unwrap_or(warning.code))
+        Some(warning.im_code().unwrap_or(warning.code))
     });
     let retry_after = message
         .header(Name::RetryAfter)
         .and_then(|value| RetryAfter::parse(value).ok())
         .map(|retry| retry.seconds);
-    Failure::Status { status: status.code(), warning, retry_after }
+    Failure::Status {
+        status: status.code(),
+        warning,
+        retry_after,
+    }
 }
-
-/// Why the long flow of a path is wanted.
-pub(crate) const LONG: Purpose = Purpose::LongRequests;

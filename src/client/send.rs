@@ -8,9 +8,7 @@ use crate::client::account::Field;
 use crate::client::engine::{Engine, Row, full};
 use crate::client::event::SendOutcome;
 use crate::client::flows::PathState;
-use crate::client::slots::{
-    Awaited, Ending, Privacy, Request, RequestKind, RequestState,
-};
+use crate::client::slots::{Awaited, Ending, Privacy, Request, RequestKind, RequestState};
 use crate::config::{TelTargets, Transport};
 use crate::error::{CommandError, Limit};
 use crate::id::SendId;
@@ -64,7 +62,10 @@ impl Engine<'_> {
         let block = self
             .arena
             .alloc_from(|blocks, out| {
-                let text = account.block().map(|block| blocks.get(block)).unwrap_or_default();
+                let text = account
+                    .block()
+                    .map(|block| blocks.get(block))
+                    .unwrap_or_default();
                 let str = |field| core::str::from_utf8(account.slice(text, field)).unwrap_or("");
                 let configured = Some(str(Field::DisplayName)).filter(|name| !name.is_empty());
                 let identity = message.identity.unwrap_or(str(Field::ImAddress));
@@ -132,13 +133,21 @@ impl Engine<'_> {
         }
         if size > crate::limits::MAX_MESSAGE {
             let available = crate::limits::MAX_MESSAGE;
-            return Err(CommandError::Full { limit: Limit::MessageSize, needed: size, available });
+            return Err(CommandError::Full {
+                limit: Limit::MessageSize,
+                needed: size,
+                available,
+            });
         }
         // The attempt is written beside the draft.
         let needed = size.max(RESERVE);
         let available = self.arena.available();
         if needed > available {
-            return Err(CommandError::Full { limit: Limit::Arena, needed, available });
+            return Err(CommandError::Full {
+                limit: Limit::Arena,
+                needed,
+                available,
+            });
         }
         Ok(())
     }
@@ -158,7 +167,9 @@ impl Engine<'_> {
         let bytes = match (uri.scheme(), self.core.policy.tel_targets, &uri) {
             (Scheme::Sip, _, _) => to.as_bytes(),
             // RFC 3261 §26.2.2: sips needs TLS on the first hop too.
-            (Scheme::Sips, _, _) if self.hop_transport(path) == Some(Transport::Tls) => to.as_bytes(),
+            (Scheme::Sips, _, _) if self.hop_transport(path) == Some(Transport::Tls) => {
+                to.as_bytes()
+            }
             (Scheme::Tel, TelTargets::Keep, _) => to.as_bytes(),
             (Scheme::Tel, TelTargets::AsSip, Uri::Tel(tel)) => {
                 let own = Uri::parse(self.core.account.get(&self.arena, Field::ImAddress));
@@ -179,13 +190,20 @@ impl Engine<'_> {
     /// Whether an identity is one of the user's: the IM Address, or one that the registrar named.
     fn check_identity(&self, identity: &str) -> Result<(), CommandError> {
         let uri = Uri::parse(identity.as_bytes()).map_err(|_| CommandError::Identity)?;
-        if self.is_own(&uri) { Ok(()) } else { Err(CommandError::Identity) }
+        if self.is_own(&uri) {
+            Ok(())
+        } else {
+            Err(CommandError::Identity)
+        }
     }
 
     /// `Client::withdraw`.
     pub(crate) fn withdraw(&mut self, id: SendId) -> Result<(), CommandError> {
         let row = self.row_of(id).ok_or(CommandError::UnknownId)?;
-        let request = self.requests.get_mut(row.0).ok_or(CommandError::UnknownId)?;
+        let request = self
+            .requests
+            .get_mut(row.0)
+            .ok_or(CommandError::UnknownId)?;
         match request.state {
             // Nothing of it went out, or all that did was refused for want of credentials.
             RequestState::Queued | RequestState::Challenged { .. } => {}
@@ -218,7 +236,11 @@ impl Engine<'_> {
                 && request.target == target
                 && !matches!(request.state, RequestState::Free | RequestState::Ended(_))
         };
-        let head = self.requests.iter().filter(waiting).min_by_key(|request| request.order);
+        let head = self
+            .requests
+            .iter()
+            .filter(waiting)
+            .min_by_key(|request| request.order);
         Queue {
             length: self.requests.iter().filter(waiting).count(),
             head_age: head.map_or(0, |request| self.core.now.since(request.since)),
@@ -227,7 +249,11 @@ impl Engine<'_> {
 
     /// Random texts for one request.
     pub(crate) fn fresh(&mut self) -> Fresh {
-        let mut fresh = Fresh { tag: [0; 12], call_id: [0; 20], message_id: [0; 16] };
+        let mut fresh = Fresh {
+            tag: [0; 12],
+            call_id: [0; 20],
+            message_id: [0; 16],
+        };
         self.core.entropy.token(&mut fresh.tag);
         self.core.entropy.token(&mut fresh.call_id);
         self.core.entropy.token(&mut fresh.message_id);
@@ -249,12 +275,21 @@ impl Engine<'_> {
             let rows = self.awaited.iter().enumerate();
             rows.min_by_key(|(_, row)| row.until).map(|(at, _)| at)
         };
-        let Some(at) = free.or_else(oldest) else { return };
+        let Some(at) = free.or_else(oldest) else {
+            return;
+        };
         if let Some(row) = self.awaited.get_mut(at) {
             if row.id.is_some() {
                 self.core.stats.awaited_evicted = self.core.stats.awaited_evicted.saturating_add(1);
             }
-            let evicted = core::mem::replace(row, Awaited { id: Some(id), hash, until });
+            let evicted = core::mem::replace(
+                row,
+                Awaited {
+                    id: Some(id),
+                    hash,
+                    until,
+                },
+            );
             if let Some(id) = evicted.id {
                 self.emit(crate::client::records::Record::WindowClosed { id });
             }

@@ -23,13 +23,12 @@ use crate::wire::message::Message;
 use crate::wire::name::{Method, Name, Status};
 use crate::wire::scan;
 use crate::wire::sink::TooSmall;
-use crate::wire::writer::{MessageWriter, Param, Raw, ReceivedVia, Text, Value, With};
+use crate::wire::writer::{MessageWriter, Param, Raw, ReceivedVia, Text, With};
 
 /// The methods of `Allow`: those that have a procedure here.
 pub(crate) const ALLOW: &str = "MESSAGE, OPTIONS, ACK, CANCEL";
 /// The content types of `Accept`; see [`crate::client::incoming`] for how each is read.
-pub(crate) const ACCEPT: &str =
-    "text/plain, text/*, message/cpim, message/imdn+xml, message/external-body, multipart/*, application/im-iscomposing+xml";
+pub(crate) const ACCEPT: &str = "text/plain, text/*, message/cpim, message/imdn+xml, message/external-body, multipart/*, application/im-iscomposing+xml";
 /// Encodings that a body may have.
 #[cfg(feature = "deflate")]
 pub(crate) const ACCEPT_ENCODING: &str = "identity, deflate";
@@ -83,7 +82,11 @@ impl Engine<'_> {
             return Item::Nothing;
         };
         let (source, transport) = (info.remote, info.transport);
-        let trust = if info.path.is_some() { Trust::Path } else { Trust::Stranger };
+        let trust = if info.path.is_some() {
+            Trust::Path
+        } else {
+            Trust::Stranger
+        };
         if let Err(error) = message.validate() {
             return self.invalid(flow, source, message, error);
         }
@@ -92,7 +95,15 @@ impl Engine<'_> {
             Err(error) => return self.invalid(flow, source, message, error),
         };
         let method = line.method;
-        let served = Served { message, method, flow, source, transport, trust, keys };
+        let served = Served {
+            message,
+            method,
+            flow,
+            source,
+            transport,
+            trust,
+            keys,
+        };
         let key = keys.request.of(method.as_bytes());
         if method == Method::Ack {
             self.ack(key);
@@ -108,7 +119,11 @@ impl Engine<'_> {
         if method == Method::Cancel {
             // RFC 3261 §9.2: 200 if there is a transaction to cancel, which then has no effect on
             // one that has its final response; 481 if there is none.
-            let status = if self.known(keys.request.of(b"INVITE")) { 200 } else { 481 };
+            let status = if self.known(keys.request.of(b"INVITE")) {
+                200
+            } else {
+                481
+            };
             self.answer(&served, key, status, Extra::None);
             return Item::Nothing;
         }
@@ -176,9 +191,13 @@ impl Engine<'_> {
         incoming: Option<IncomingId>,
     ) -> bool {
         let tag = self.core.entropy.u32();
-        let Some(code) = Status::new(status) else { return false };
+        let Some(code) = Status::new(status) else {
+            return false;
+        };
         let (message, source) = (served.message, served.source);
-        let written = self.arena.alloc_with(|out| response(out, message, source, code, tag, extra));
+        let written = self
+            .arena
+            .alloc_with(|out| response(out, message, source, code, tag, extra));
         let slot = self.free_txn();
         let (Ok(block), Some(slot)) = (written, slot) else {
             if let Ok(block) = written {
@@ -195,15 +214,32 @@ impl Engine<'_> {
             let mut machine = InviteServer::start(now, reliability);
             let sent = machine.respond(now, &timers, code);
             debug_assert_eq!(sent, ServerAction::Send);
-            Machine::InviteServer { machine, key, merge, response: Some(block) }
+            Machine::InviteServer {
+                machine,
+                key,
+                merge,
+                response: Some(block),
+            }
         } else {
             let mut machine = NonInviteServer::start(now, &timers, reliability);
             let sent = machine.respond(now, &timers, code);
             debug_assert_eq!(sent, ServerAction::Send);
-            Machine::Server { machine, key, merge, tag, status, response: Some(block), incoming }
+            Machine::Server {
+                machine,
+                key,
+                merge,
+                tag,
+                status,
+                response: Some(block),
+                incoming,
+            }
         };
         if let Some(txn) = self.txns.get_mut(slot) {
-            *txn = Txn { machine, flow: served.flow, wire: Wire::Due };
+            *txn = Txn {
+                machine,
+                flow: served.flow,
+                wire: Wire::Due,
+            };
         }
         true
     }
@@ -216,7 +252,13 @@ impl Engine<'_> {
             Method::Message | Method::Invite => 480,
             _ => 500,
         };
-        self.stateless(served.flow, served.source, served.message, status, Extra::RetryAfter(10));
+        self.stateless(
+            served.flow,
+            served.source,
+            served.message,
+            status,
+            Extra::RetryAfter(10),
+        );
     }
 
     /// An answer without a transaction (RFC 3261 §8.2.7).
@@ -228,10 +270,14 @@ impl Engine<'_> {
         status: u16,
         extra: Extra<'_>,
     ) {
-        let Some(code) = Status::new(status) else { return };
+        let Some(code) = Status::new(status) else {
+            return;
+        };
         // RFC 3261 §8.2.7: the To tag of a stateless answer is the same each time.
         let tag = self.echo_tag(message);
-        let written = self.arena.alloc_with(|out| response(out, message, source, code, tag, extra));
+        let written = self
+            .arena
+            .alloc_with(|out| response(out, message, source, code, tag, extra));
         match written {
             Ok(block) => self.one_shot(flow, OneShotBytes::Block(block)),
             Err(_) => {
@@ -254,7 +300,9 @@ impl Engine<'_> {
         message: &Message<'b>,
         error: ParseError,
     ) -> Item<'b> {
-        let ack = message.request().is_some_and(|line| line.method == Method::Ack);
+        let ack = message
+            .request()
+            .is_some_and(|line| line.method == Method::Ack);
         let legible = [Name::Via, Name::From, Name::To, Name::CallId, Name::CSeq]
             .into_iter()
             .all(|name| message.header(name).is_some());
@@ -292,8 +340,12 @@ impl Engine<'_> {
     fn again(&mut self, served: &Served<'_, '_>, key: ServerKey) -> bool {
         for txn in self.txns.iter_mut() {
             let action = match &mut txn.machine {
-                Machine::Server { machine, key: of, .. } if *of == key => machine.request(),
-                Machine::InviteServer { machine, key: of, .. } if *of == key => machine.request(),
+                Machine::Server {
+                    machine, key: of, ..
+                } if *of == key => machine.request(),
+                Machine::InviteServer {
+                    machine, key: of, ..
+                } if *of == key => machine.request(),
                 _ => continue,
             };
             if action == ServerAction::Resend {
@@ -328,8 +380,12 @@ impl Engine<'_> {
     fn merged(&self, merge: MergeKey, key: ServerKey) -> bool {
         let now = ticks(self.core.now);
         self.txns.iter().any(|txn| match &txn.machine {
-            Machine::Server { key: of, merge: m, .. }
-            | Machine::InviteServer { key: of, merge: m, .. } => *m == Some(merge) && *of != key,
+            Machine::Server {
+                key: of, merge: m, ..
+            }
+            | Machine::InviteServer {
+                key: of, merge: m, ..
+            } => *m == Some(merge) && *of != key,
             Machine::Free | Machine::Client { .. } => false,
         }) || self
             .echoes
@@ -340,7 +396,9 @@ impl Engine<'_> {
     fn ack(&mut self, key: ServerKey) {
         let (now, timers) = (self.core.now, self.core.policy.timers);
         for txn in self.txns.iter_mut() {
-            if let Machine::InviteServer { machine, key: of, .. } = &mut txn.machine
+            if let Machine::InviteServer {
+                machine, key: of, ..
+            } = &mut txn.machine
                 && *of == key
             {
                 let _absorbed = machine.ack(now, &timers);
@@ -358,11 +416,17 @@ impl Engine<'_> {
         let call_id = message.call_id()?;
         let from_tag = message.from()?.tag().unwrap_or_default();
         let to_tag = message.to()?.tag();
+        let value = message.values(Name::Via).next().unwrap_or_default();
+        // sent-by as it stands: the copies of a request write alike.
+        let sent_by = value.split(|c| *c == b';').next().unwrap_or_default();
+        let sent_by = scan::trim_end(sent_by)
+            .rsplit(|c| matches!(c, b' ' | b'\t'))
+            .next();
         let top = TopVia {
-            value: message.values(Name::Via).next().unwrap_or_default(),
+            value,
             branch: via.branch(),
-            host: via.host_bytes(),
-            port: via.port,
+            host: sent_by.unwrap_or_default(),
+            port: None,
         };
         let request = RequestKey::rfc3261(seed, &top).unwrap_or_else(|| {
             let fields = OldFields {
@@ -478,7 +542,11 @@ fn put_extra(w: &mut MessageWriter<'_>, extra: Extra<'_>, request: Option<&Messa
 }
 
 pub(crate) const fn reliability(transport: Transport) -> Reliability {
-    if transport.is_stream() { Reliability::Reliable } else { Reliability::Unreliable }
+    if transport.is_stream() {
+        Reliability::Reliable
+    } else {
+        Reliability::Unreliable
+    }
 }
 
 /// A time in ticks of 256 ms, for rows that have to be small; the end of time after 34 years.

@@ -4,9 +4,10 @@
 //! deadlines and block handles; text and bytes lie in the arena.
 
 use crate::arena::Block;
-use crate::client::event::{ReportKind, SendOutcome};
+use crate::client::event::SendOutcome;
 use crate::error::Failure;
 use crate::id::{ChallengeId, FlowId, IncomingId, PathId, SendId};
+use crate::im::imdn::ReportKind;
 use crate::sip::auth::Attempts;
 use crate::sip::draft::Cuts;
 use crate::sip::transaction::{
@@ -36,12 +37,30 @@ pub struct Txn {
 pub(crate) enum Machine {
     Free,
     /// A request of ours; its bytes are those of the row in the request table.
-    Client { machine: NonInviteClient, branch: u64, method: Code, request: Option<u8> },
-    /// A request that came in. `response` is there until it went out; then, on a datagram flow,
-    /// the row shrinks to an [`Echo`].
-    Server { machine: NonInviteServer, key: ServerKey, merge: Option<MergeKey>, tag: u32, response: Option<Block>, incoming: Option<IncomingId> },
+    Client {
+        machine: NonInviteClient,
+        branch: u64,
+        method: Code,
+        request: Option<u8>,
+    },
+    /// A request that came in, with its final answer. Once that went out the row shrinks to an
+    /// [`Echo`], or goes.
+    Server {
+        machine: NonInviteServer,
+        key: ServerKey,
+        merge: Option<MergeKey>,
+        tag: u32,
+        status: u16,
+        response: Option<Block>,
+        incoming: Option<IncomingId>,
+    },
     /// An INVITE that came in and was refused; `response` is kept for its retransmissions.
-    InviteServer { machine: InviteServer, key: ServerKey, merge: Option<MergeKey>, response: Option<Block> },
+    InviteServer {
+        machine: InviteServer,
+        key: ServerKey,
+        merge: Option<MergeKey>,
+        response: Option<Block>,
+    },
 }
 
 /// The methods of our own requests, for matching by CSeq (RFC 3261 §17.1.3).
@@ -53,8 +72,11 @@ pub(crate) enum Code {
 }
 
 impl Txn {
-    pub(crate) const FREE: Self =
-        Self { machine: Machine::Free, flow: FlowId(0), wire: Wire::Quiet };
+    pub(crate) const FREE: Self = Self {
+        machine: Machine::Free,
+        flow: FlowId(0),
+        wire: Wire::Quiet,
+    };
 
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match &self.machine {
@@ -99,7 +121,10 @@ pub(crate) enum RequestState {
     /// A transaction carries it.
     InFlight,
     /// It waits for `Client::answer`.
-    Challenged { id: ChallengeId, until: Instant },
+    Challenged {
+        id: ChallengeId,
+        until: Instant,
+    },
     /// It is over; the event waits to be polled.
     Ended(Ending),
 }
@@ -156,7 +181,10 @@ impl Request {
 
     /// Whether it counts for its target's queue (RFC 3428 §8).
     pub(crate) const fn is_pager(&self) -> bool {
-        matches!(self.kind, RequestKind::Message { .. } | RequestKind::Report { .. })
+        matches!(
+            self.kind,
+            RequestKind::Message { .. } | RequestKind::Report { .. }
+        )
     }
 }
 
@@ -180,8 +208,8 @@ pub(crate) enum TicketState {
     NotAskedFor,
     /// The application has not said that it happened.
     Open,
-    /// It waits for the next minute of its target.
-    Delayed { since: Instant },
+    /// It happened; the report goes when its target, a row and the arena allow.
+    Due { since: Instant },
     /// A request carries it.
     UnderWay,
     /// It is done.
@@ -211,18 +239,21 @@ pub struct Awaited {
 }
 
 impl Awaited {
-    pub(crate) const FREE: Self = Self { id: None, hash: 0, until: Instant::ZERO };
+    pub(crate) const FREE: Self = Self {
+        id: None,
+        hash: 0,
+        until: Instant::ZERO,
+    };
 }
 
-/// A finished server transaction: what it takes to answer a retransmission (24 bytes).
+/// A finished server transaction: what it takes to answer a retransmission (at most 48 bytes).
 ///
 /// RFC 3261 §17.2.2: the final response is sent again until Timer J; §8.2.7 allows to build it
 /// anew from the retransmitted request, which then echoes status and To tag.
 #[derive(Clone, Copy, Debug)]
 pub struct Echo {
     pub(crate) key: Option<ServerKey>,
-    /// Low half of the merge key.
-    pub(crate) merge: u32,
+    pub(crate) merge: Option<MergeKey>,
     pub(crate) tag: u32,
     /// In ticks of 256 ms, rounded up.
     pub(crate) until: u32,
@@ -231,7 +262,13 @@ pub struct Echo {
 }
 
 impl Echo {
-    pub(crate) const FREE: Self = Self { key: None, merge: 0, tag: 0, until: 0, status: 0 };
+    pub(crate) const FREE: Self = Self {
+        key: None,
+        merge: None,
+        tag: 0,
+        until: 0,
+        status: 0,
+    };
 }
 
 /// A message that was handed out: hash of (sender, Message-ID); 0: none.

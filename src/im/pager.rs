@@ -5,14 +5,14 @@
 //! may be reported on, [`ticket`] keeps what a report needs; [`report`] writes the request that
 //! carries the report from such a ticket.
 
-use crate::client::event::ReportKind;
+use crate::im::imdn::{Outcome, ReportKind};
 use crate::im::tags;
 use crate::sip::draft::Cuts;
 use crate::wire::cpim::{Address, CpimWriter, Notifications, Party};
-use crate::wire::imdn;
+use crate::wire::imdn::{DeliveryStatus, DisplayStatus, NewImdn};
 use crate::wire::name::{Method, Name};
 use crate::wire::sink::{Sink, TooSmall};
-use crate::wire::writer::{MessageWriter, NameAddr, Param, Quoted, Text, Token, UriText};
+use crate::wire::writer::{MessageWriter, NameAddr, Param, Quoted, SipDate, Text, Token, UriText};
 
 /// A message to be sent.
 ///
@@ -91,13 +91,19 @@ impl<'a> Outgoing<'a> {
     #[must_use]
     pub const fn with_delivery_report(self) -> Self {
         let reports = Notifications::POSITIVE_DELIVERY.and(Notifications::NEGATIVE_DELIVERY);
-        Self { reports: self.reports.and(reports), ..self }
+        Self {
+            reports: self.reports.and(reports),
+            ..self
+        }
     }
 
     /// The same, asking for display reports.
     #[must_use]
     pub const fn with_display_report(self) -> Self {
-        Self { reports: self.reports.and(Notifications::DISPLAY), ..self }
+        Self {
+            reports: self.reports.and(Notifications::DISPLAY),
+            ..self
+        }
     }
 }
 
@@ -149,7 +155,7 @@ pub(crate) fn message(parts: &Parts<'_>, out: &mut [u8]) -> Result<(usize, Cuts)
         // RFC 3428 §7: Expires counts from Date.
         w.header(Name::Expires, seconds);
         if let Some(date) = parts.date {
-            w.header(Name::Date, crate::wire::header::SipDate(date));
+            w.header(Name::Date, SipDate(date));
         }
     }
     let mut body_len = 0;
@@ -167,7 +173,10 @@ pub(crate) fn message(parts: &Parts<'_>, out: &mut [u8]) -> Result<(usize, Cuts)
         w.body(parts.content_type, parts.body)
     };
     let len = done.finish()?;
-    Ok((len, Cuts::of_draft(line, ident, len.saturating_sub(body_len))))
+    Ok((
+        len,
+        Cuts::of_draft(line, ident, len.saturating_sub(body_len)),
+    ))
 }
 
 fn put_cpim(sink: &mut Sink<'_>, parts: &Parts<'_>) {
@@ -205,10 +214,11 @@ fn put_ident(w: &mut MessageWriter<'_>, parts: &Parts<'_>, display: Option<Quote
     let tag = [Param::tag(Token::random(&parts.fresh.tag))];
     let from = match parts.anonymity {
         // Step 4; RFC 3323 §4.1.1.3.
-        Anonymity::Id => {
-            NameAddr::new(ANONYMOUS).display(Quoted::fixed(tags::ANONYMOUS_NAME))
-        }
-        Anonymity::None => NameAddr { display, ..NameAddr::new(parts.identity) },
+        Anonymity::Id => NameAddr::new(ANONYMOUS).display(Quoted::fixed(tags::ANONYMOUS_NAME)),
+        Anonymity::None => NameAddr {
+            display,
+            ..NameAddr::new(parts.identity)
+        },
     };
     w.header(Name::From, from.params(&tag));
     w.header(Name::To, NameAddr::new(parts.target));
@@ -266,11 +276,13 @@ pub(crate) fn ticket<'a>(
         text.datetime.as_bytes(),
         text.original_to.unwrap_or_default().as_bytes(),
     ];
-    for field in fields.into_iter().chain(routes.map(str::as_bytes)) {
+    let mut put = |field: &[u8]| {
         let len = u16::try_from(field.len()).unwrap_or(u16::MAX);
         sink.put(&len.to_be_bytes());
         sink.put(field.get(..usize::from(len)).unwrap_or_default());
-    }
+    };
+    fields.into_iter().for_each(&mut put);
+    routes.map(str::as_bytes).for_each(&mut put);
     sink.finish()
 }
 
@@ -328,33 +340,39 @@ pub(crate) fn report(
         let start = sink.len();
         let mut cpim = CpimWriter::new(sink, Party::new(parts.identity));
         let to = Party::new(uri(sender));
-        cpim.to(if name.is_empty() { to } else { to.named(text(name)) });
+        cpim.to(if name.is_empty() {
+            to
+        } else {
+            to.named(text(name))
+        });
         cpim.message_id(fresh.message_id());
         for route in fields {
             // RFC 5438 §7.2.1.1: IMDN-Record-Route becomes IMDN-Route, order kept.
             cpim.imdn_route(Party::new(uri(route)));
         }
-        let document = imdn::NewImdn {
+        let document = NewImdn {
             message_id: text(message_id),
             datetime: text(datetime),
-            recipient: text(recipient),
-            original_recipient: if original_to.is_empty() {
+            recipient_uri: text(recipient),
+            original_recipient_uri: if original_to.is_empty() {
                 text(recipient)
             } else {
                 text(original_to)
             },
             disposition: match kind {
-                ReportKind::Delivery | ReportKind::Processing => {
-                    imdn::Disposition::Delivery(imdn::Status::Delivered)
-                }
-                ReportKind::Display => imdn::Disposition::Display(imdn::Status::Displayed),
-            },
+                ReportKind::Delivery => Outcome::Delivery(DeliveryStatus::Delivered),
+                ReportKind::Display => Outcome::Display(DisplayStatus::Displayed),
+            }
+            .into(),
         };
         cpim.content(parts.content_type)
             .disposition(Token::fixed("notification"))
-            .body_with(|sink| document.write(sink));
+            .body_with(|sink| document.put(sink));
         body_len = sink.len().saturating_sub(start);
     });
     let len = done.finish()?;
-    Ok((len, Cuts::of_draft(line, ident, len.saturating_sub(body_len))))
+    Ok((
+        len,
+        Cuts::of_draft(line, ident, len.saturating_sub(body_len)),
+    ))
 }

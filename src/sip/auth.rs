@@ -250,8 +250,18 @@ pub struct Attempts {
 
 impl Attempts {
     /// Of a request that has not been sent.
-    pub fn new() -> Self {
-        Self::default()
+    pub const NEW: Self = Self {
+        slots: [Attempt {
+            sent: None,
+            answers: 0,
+            tenant: 0,
+        }; MAX_REALMS],
+        answers: 0,
+    };
+
+    /// Of a request that has not been sent.
+    pub const fn new() -> Self {
+        Self::NEW
     }
 }
 

@@ -28,11 +28,21 @@ pub(crate) struct Cuts {
 }
 
 impl Cuts {
-    pub(crate) const NONE: Self = Self { line: 0, ident: (0, 0), rest: 0, body: 0 };
+    pub(crate) const NONE: Self = Self {
+        line: 0,
+        ident: (0, 0),
+        rest: 0,
+        body: 0,
+    };
 
     /// Those of a draft: a request of request line, identifying fields up to `ident`, and the rest.
     pub(crate) fn of_draft(line: usize, ident: usize, body: usize) -> Self {
-        Self { line: cut(line), ident: (cut(line), cut(ident)), rest: cut(ident), body: cut(body) }
+        Self {
+            line: cut(line),
+            ident: (cut(line), cut(ident)),
+            rest: cut(ident),
+            body: cut(body),
+        }
     }
 }
 
@@ -66,7 +76,8 @@ pub(crate) fn attempt(
     out: &mut [u8],
 ) -> Result<(usize, Cuts), TooSmall> {
     let run = |from: u16, to: u16| {
-        kept.get(usize::from(from)..usize::from(to)).unwrap_or_default()
+        kept.get(usize::from(from)..usize::from(to))
+            .unwrap_or_default()
     };
     let mut sink = Sink::new(out);
     sink.put(run(0, cuts.line));
@@ -75,7 +86,11 @@ pub(crate) fn attempt(
     sink.put(run(cuts.ident.0, cuts.ident.1));
     let ident_end = sink.len();
     sink.put(b"CSeq: ");
-    CSeq { number: hop.cseq, method: hop.method }.write(&mut sink);
+    CSeq {
+        number: hop.cseq,
+        method: hop.method,
+    }
+    .write(&mut sink);
     sink.put(b"\r\n");
     credentials(&mut sink);
     let rest = sink.len();
@@ -113,9 +128,9 @@ pub(crate) fn parse_branch(branch: &[u8]) -> Option<(u32, u64)> {
 
 /// Reads up to 16 hexadecimal digits.
 pub(crate) fn hex(digits: &[u8]) -> Option<u64> {
-    digits
-        .iter()
-        .try_fold(0_u64, |value, digit| Some((value << 4) | u64::from(hex_value(*digit)?)))
+    digits.iter().try_fold(0_u64, |value, digit| {
+        Some((value << 4) | u64::from(hex_value(*digit)?))
+    })
 }
 
 fn put_hop(sink: &mut Sink<'_>, hop: &Hop<'_>) {
@@ -166,7 +181,8 @@ mod tests {
     #[test]
     fn a_retry_carries_nothing_of_the_attempt_before() {
         let line = "MESSAGE sip:bob@example.com SIP/2.0\r\n";
-        let ident = "From: <sip:a@example.com>;tag=1\r\nTo: <sip:bob@example.com>\r\nCall-ID: c\r\n";
+        let ident =
+            "From: <sip:a@example.com>;tag=1\r\nTo: <sip:bob@example.com>\r\nCall-ID: c\r\n";
         let rest = "User-Agent: u\r\nContent-Type: text/plain\r\nContent-Length: 10\r\n\r\n";
         let kept = std::format!("{line}{ident}{rest}Hello, Bob");
         let cuts = Cuts::of_draft(line.len(), line.len() + ident.len(), kept.len() - 10);
@@ -178,7 +194,13 @@ mod tests {
         let (n, cuts) = attempt(kept.as_bytes(), cuts, &HOP, credentials, &mut first).unwrap();
         assert_eq!(body(&first[..n], cuts), b"Hello, Bob");
 
-        let udp = Hop { cseq: 2, branch: 3, transport: Transport::Udp, route: b"<sip:p;lr>", ..HOP };
+        let udp = Hop {
+            cseq: 2,
+            branch: 3,
+            transport: Transport::Udp,
+            route: b"<sip:p;lr>",
+            ..HOP
+        };
         let mut second = [0; 512];
         let (n, cuts) = attempt(&first[..n], cuts, &udp, |_| (), &mut second).unwrap();
         assert_eq!(body(&second[..n], cuts), b"Hello, Bob");
@@ -194,7 +216,12 @@ mod tests {
             parse_branch(b"z9hG4bKdeadbeeffffffffffffffffe"),
             Some((0xdead_beef, u64::MAX - 1))
         );
-        for other in [&b"z9hG4bK1"[..], b"z9hG4bKdeadbeefffffffffffffffff0", b"deadbeef", b""] {
+        for other in [
+            &b"z9hG4bK1"[..],
+            b"z9hG4bKdeadbeefffffffffffffffff0",
+            b"deadbeef",
+            b"",
+        ] {
             assert_eq!(parse_branch(other), None);
         }
     }

@@ -90,6 +90,45 @@ pub fn put(sink: &mut Sink<'_>, unix_millis: u64) {
     }
 }
 
+/// Puts a date as the value of a Date header (RFC 3261 §20.17): `Sun, 22 Nov 2026 18:41:56 GMT`.
+///
+/// A date after the year 9999 is put as its last second.
+pub fn put_sip(sink: &mut Sink<'_>, unix_millis: u64) {
+    const DAYS: [&[u8]; 7] = [b"Thu", b"Fri", b"Sat", b"Sun", b"Mon", b"Tue", b"Wed"];
+    const MONTHS: [&[u8]; 12] = [
+        b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov",
+        b"Dec",
+    ];
+    let name = |names: &[&'static [u8]], n: u64| -> &'static [u8] {
+        usize::try_from(n)
+            .ok()
+            .and_then(|n| names.get(n))
+            .copied()
+            .unwrap_or_default()
+    };
+    let seconds = (unix_millis / 1000).min(LAST_SECOND);
+    let (year, month, day) = civil(seconds / DAY);
+    let of_day = seconds % DAY;
+    // 1 January 1970 was a Thursday.
+    sink.put(name(&DAYS, seconds / DAY % 7));
+    sink.put(b", ");
+    put_two(sink, day);
+    sink.put(b" ");
+    sink.put(name(&MONTHS, month.saturating_sub(1)));
+    sink.put(b" ");
+    put_two(sink, year / 100);
+    put_two(sink, year % 100);
+    for (before, value) in [
+        (b' ', of_day / 3600),
+        (b':', of_day / 60 % 60),
+        (b':', of_day % 60),
+    ] {
+        sink.put_byte(before);
+        put_two(sink, value);
+    }
+    sink.put(b" GMT");
+}
+
 fn put_two(sink: &mut Sink<'_>, value: u64) {
     sink.put_u64(value / 10 % 10);
     sink.put_u64(value % 10);

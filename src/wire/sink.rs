@@ -152,6 +152,11 @@ impl<'o> Sink<'o> {
         }
     }
 
+    /// Takes back what was put behind the first `len` bytes.
+    pub fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+
     /// Puts the decimal length of what `write` puts, then `between`, then what `write` puts.
     ///
     /// This is how a Content-Length is written before a body that is composed in place. `write`

@@ -15,7 +15,9 @@ mod text;
 mod value;
 
 pub use text::{CallId, HostName, Quoted, Text, TextError, Token, UriText};
-pub use value::{Branch, CSeq, Hex, Host, NameAddr, Param, Raw, ReceivedVia, SentBy, Via, With};
+pub use value::{
+    Branch, CSeq, Hex, Host, NameAddr, Param, Raw, ReceivedVia, SentBy, SipDate, Via, With,
+};
 
 use core::marker::PhantomData;
 

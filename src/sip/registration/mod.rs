@@ -721,6 +721,11 @@ impl Registration {
         }
     }
 
+    /// What is asked for, in seconds; a 423 raises it.
+    pub fn expires(&self) -> u32 {
+        self.expires
+    }
+
     /// The state.
     pub fn state(&self) -> State {
         self.state

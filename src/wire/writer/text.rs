@@ -56,6 +56,29 @@ impl<'a> Text<'a> {
     }
 }
 
+impl Text<'static> {
+    /// Text that stands in this source; made in a `const`, what is none does not compile.
+    pub(crate) const fn fixed(text: &'static str) -> Self {
+        assert!(control(text.as_bytes()).is_none(), "a control character");
+        Self(text)
+    }
+}
+
+impl Quoted<'static> {
+    /// Text that stands in this source; made in a `const`, what is none does not compile.
+    pub(crate) const fn fixed(text: &'static str) -> Self {
+        Self(Text::fixed(text).0)
+    }
+}
+
+impl UriText<'static> {
+    /// A URI that stands in this source.
+    pub(crate) const fn fixed(uri: &'static str) -> Self {
+        assert!(control(uri.as_bytes()).is_none(), "a control character");
+        Self(uri.as_bytes())
+    }
+}
+
 /// A `token` (RFC 3261 §25.1): one or more letters, digits and ``-.!%*_+`'~``.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Token<'a>(&'a [u8]);
@@ -72,6 +95,11 @@ impl<'a> Token<'a> {
     /// The bytes.
     pub const fn as_bytes(self) -> &'a [u8] {
         self.0
+    }
+
+    /// Characters of our own random alphabet.
+    pub(crate) const fn random(token: &'a [u8]) -> Self {
+        Self(token)
     }
 
     /// A token that stands in this source; made in a `const`, what is none does not compile.

@@ -294,6 +294,17 @@ impl Value for CSeq<'_> {
     }
 }
 
+/// The value of Date (RFC 3261 §20.17), in milliseconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SipDate(pub u64);
+
+impl Sealed for SipDate {}
+impl Value for SipDate {
+    fn write(&self, sink: &mut Sink<'_>) {
+        crate::wire::datetime::put_sip(sink, self.0);
+    }
+}
+
 /// A value, or a part of one, as it stood in a received message.
 ///
 /// Each fold, and each run of other control characters than HT, is written as one space, so a

@@ -1,7 +1,10 @@
 //! The client side of OMA SIMPLE IM as sans-IO state machines.
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
-#![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::cast_possible_truncation))]
+#![cfg_attr(
+    test,
+    allow(clippy::arithmetic_side_effects, clippy::cast_possible_truncation)
+)]
 
 #[cfg(any(test, feature = "std"))]
 extern crate std;

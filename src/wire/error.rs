@@ -21,7 +21,11 @@ impl ParseError {
     pub const fn new(kind: ParseErrorKind, offset: usize) -> Self {
         // The comparison makes the narrowing exact.
         #[allow(clippy::cast_possible_truncation)]
-        let offset = if offset < u16::MAX as usize { offset as u16 } else { u16::MAX };
+        let offset = if offset < u16::MAX as usize {
+            offset as u16
+        } else {
+            u16::MAX
+        };
         Self { kind, offset }
     }
 
@@ -123,7 +127,13 @@ kinds! {
 
 impl fmt::Display for ParseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} at byte {} ({})", self.kind.text(), self.offset, self.kind.clause())
+        write!(
+            f,
+            "{} at byte {} ({})",
+            self.kind.text(),
+            self.offset,
+            self.kind.clause()
+        )
     }
 }
 

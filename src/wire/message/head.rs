@@ -1,0 +1,307 @@
+//! The scanner of a message's head: start line, header lines, the empty line.
+//!
+//! It walks each byte once. Eight bytes at a time it looks for control characters, which are the
+//! only bytes that can end a line or must not be there; all else of a header line is decided by
+//! its name. White space before the colon and folds are taken; a line that ends in a bare CR or LF
+//! is not (RFC 3261 §7.3.1).
+
+use super::super::error::{ParseError, ParseErrorKind};
+use super::super::name::{Form, Method, Name, Status};
+use super::super::scan::{Class, eq_ignore_case, find_control, offset_in, trim_lws};
+use super::{RequestLine, StartLine, StatusLine};
+
+/// Where a header line stands in the head: eight bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Slot {
+    line: u16,
+    value: u16,
+    end: u16,
+    /// 255: that long or longer.
+    name_len: u8,
+    name: Name,
+}
+
+impl Slot {
+    pub(super) const EMPTY: Self = Self {
+        line: 0,
+        value: 0,
+        end: 0,
+        name_len: 0,
+        name: Name::Other,
+    };
+
+    pub(super) const fn name(self) -> Name {
+        self.name
+    }
+
+    pub(super) fn raw_name(self, head: &[u8]) -> &[u8] {
+        let line = head.get(usize::from(self.line)..).unwrap_or_default();
+        let len = if self.name_len == u8::MAX {
+            Class::TOKEN.run(line)
+        } else {
+            self.name_len.into()
+        };
+        line.get(..len).unwrap_or_default()
+    }
+
+    pub(super) fn value(self, head: &[u8]) -> &[u8] {
+        head.get(usize::from(self.value)..usize::from(self.end))
+            .unwrap_or_default()
+    }
+}
+
+/// One step through the header lines.
+pub(super) enum Step {
+    /// A header line; the next one starts at the offset.
+    Header(Slot, usize),
+    /// The empty line; the body starts at the offset.
+    End(usize),
+}
+
+/// Offsets are below 65,536 because the scanner is not given more.
+fn narrow(offset: usize) -> u16 {
+    u16::try_from(offset).unwrap_or(u16::MAX)
+}
+
+fn fault<T>(kind: ParseErrorKind, offset: usize) -> Result<T, ParseError> {
+    Err(ParseError::new(kind, offset))
+}
+
+/// How many bytes of empty lines stand before the start line (RFC 3261 §7.5).
+pub(super) fn empty_lines(bytes: &[u8]) -> usize {
+    let (pairs, _) = bytes.as_chunks::<2>();
+    pairs
+        .iter()
+        .take_while(|&pair| pair == b"\r\n")
+        .count()
+        .wrapping_mul(2)
+}
+
+/// The start line, and the offset of the line after it.
+pub(super) fn start_line(head: &[u8]) -> Result<(StartLine<'_>, usize), ParseError> {
+    let (line, next) = first_line(head)?;
+    let start = if line
+        .get(..4)
+        .is_some_and(|four| eq_ignore_case(four, b"SIP/"))
+    {
+        StartLine::Response(status_line(line)?)
+    } else {
+        StartLine::Request(request_line(line)?)
+    };
+    Ok((start, next))
+}
+
+/// The bytes of the first line, and the offset of the next. Only HT is a control character there.
+pub(super) fn first_line(head: &[u8]) -> Result<(&[u8], usize), ParseError> {
+    let mut at = 0usize;
+    loop {
+        let rest = head.get(at..).unwrap_or_default();
+        let Some(found) = find_control(rest) else {
+            return fault(ParseErrorKind::Truncated, head.len());
+        };
+        at = at.saturating_add(found);
+        match rest.get(found..).unwrap_or_default() {
+            [b'\r', b'\n', ..] => {
+                return Ok((head.get(..at).unwrap_or_default(), at.saturating_add(2)));
+            }
+            [b'\r'] => return fault(ParseErrorKind::Truncated, head.len()),
+            [b'\t', ..] => at = at.saturating_add(1),
+            [b'\r' | b'\n', ..] => return fault(ParseErrorKind::LineEnd, at),
+            _ => return fault(ParseErrorKind::ControlCharacter, at),
+        }
+    }
+}
+
+// Request-Line = Method SP Request-URI SP SIP-Version CRLF (RFC 3261 §25.1)
+fn request_line(line: &[u8]) -> Result<RequestLine<'_>, ParseError> {
+    let (method, rest) = Class::TOKEN.split(line);
+    let parts = match rest {
+        [b' ', rest @ ..] if !method.is_empty() => rest
+            .iter()
+            .position(|&b| b == b' ')
+            .and_then(|at| rest.split_at_checked(at)),
+        _ => return fault(ParseErrorKind::StartLine, method.len()),
+    };
+    let Some((uri, [_, version @ ..])) = parts else {
+        return fault(ParseErrorKind::StartLine, line.len());
+    };
+    if uri.is_empty() || uri.contains(&b'\t') {
+        return fault(ParseErrorKind::StartLine, method.len().saturating_add(1));
+    }
+    check_version(version).map_err(|e| e.at(offset_in(line, version)))?;
+    Ok(RequestLine {
+        method: Method::from_bytes(method),
+        uri,
+    })
+}
+
+// Status-Line = SIP-Version SP Status-Code SP Reason-Phrase CRLF
+fn status_line(line: &[u8]) -> Result<StatusLine<'_>, ParseError> {
+    let at = line.iter().position(|&b| b == b' ').unwrap_or(line.len());
+    let (version, rest) = line.split_at_checked(at).unwrap_or((line, &[]));
+    check_version(version)?;
+    let rest = rest.get(1..).unwrap_or_default();
+    let (digits, reason) = Class::DIGIT.split(rest);
+    let code = match digits {
+        [a, b, c] => [a, b, c].iter().fold(0u16, |sum, digit| {
+            sum.wrapping_mul(10)
+                .wrapping_add(u16::from(digit.wrapping_sub(b'0')))
+        }),
+        _ => 0,
+    };
+    let code_at = offset_in(line, digits);
+    let Some(status) = Status::new(code) else {
+        return fault(ParseErrorKind::StatusCode, code_at);
+    };
+    let Some(reason) = reason.strip_prefix(b" ") else {
+        return fault(
+            ParseErrorKind::StartLine,
+            code_at.saturating_add(digits.len()),
+        );
+    };
+    Ok(StatusLine { status, reason })
+}
+
+/// `SIP/2.0` without case (RFC 3261 §7.1); another proper version is told from nonsense.
+fn check_version(version: &[u8]) -> Result<(), ParseError> {
+    if eq_ignore_case(version, b"SIP/2.0") {
+        return Ok(());
+    }
+    let kind = match version.split_at_checked(4) {
+        Some((sip, number)) if eq_ignore_case(sip, b"SIP/") && is_version_number(number) => {
+            ParseErrorKind::Version
+        }
+        _ => ParseErrorKind::StartLine,
+    };
+    fault(kind, 0)
+}
+
+// 1*DIGIT "." 1*DIGIT
+fn is_version_number(number: &[u8]) -> bool {
+    match Class::DIGIT.split(number) {
+        ([_, ..], [b'.', minor @ ..]) => Class::DIGIT.fits(minor),
+        _ => false,
+    }
+}
+
+/// The header line at `at`, or the empty line there.
+#[inline]
+pub(super) fn step(head: &[u8], at: usize) -> Result<Step, ParseError> {
+    let line = head.get(at..).unwrap_or_default();
+    let name_len = Class::TOKEN.run(line);
+    let (raw_name, rest) = line.split_at_checked(name_len).unwrap_or((line, &[]));
+    let after_name = at.saturating_add(name_len);
+    // HCOLON = *( SP / HTAB ) ":" SWS
+    let blanks = match rest {
+        [b':', ..] => 0,
+        [b' ' | b'\t', ..] if name_len > 0 => rest
+            .iter()
+            .position(|b| !matches!(b, b' ' | b'\t'))
+            .unwrap_or(rest.len()),
+        [b'\r', b'\n', ..] if name_len == 0 => return Ok(Step::End(at.saturating_add(2))),
+        _ => return no_name(rest, after_name),
+    };
+    let [b':', value @ ..] = rest.get(blanks..).unwrap_or_default() else {
+        return no_name(
+            rest.get(blanks..).unwrap_or_default(),
+            after_name.saturating_add(blanks),
+        );
+    };
+    if name_len == 0 {
+        return fault(ParseErrorKind::HeaderName, at);
+    }
+    let name = Name::from_bytes(raw_name);
+    let value_at = after_name.saturating_add(blanks).saturating_add(1);
+    let len = value_len(value, name).map_err(|e| e.at(value_at))?;
+    let next = value_at.saturating_add(len).saturating_add(2);
+    let value = trim_lws(value.get(..len).unwrap_or_default());
+    let value_at = offset_in(head, value);
+    let slot = Slot {
+        line: narrow(at),
+        value: narrow(value_at),
+        end: narrow(value_at.saturating_add(value.len())),
+        name_len: u8::try_from(name_len).unwrap_or(u8::MAX),
+        name,
+    };
+    Ok(Step::Header(slot, next))
+}
+
+/// The offset of the line after the one at `at` and its folds; `None` if there is none.
+pub(super) fn skip_line(head: &[u8], at: usize) -> Option<usize> {
+    let rest = head.get(at..)?;
+    let end = rest
+        .windows(3)
+        .position(|w| matches!(w, [b'\r', b'\n', next] if !matches!(next, b' ' | b'\t')))?;
+    Some(at.saturating_add(end).saturating_add(2))
+}
+
+/// What is wrong with a line that has no colon where it should be.
+#[cold]
+fn no_name(rest: &[u8], at: usize) -> Result<Step, ParseError> {
+    let kind = match rest {
+        [] | [b'\r'] => ParseErrorKind::Truncated,
+        [b'\r', b'\n', ..] => ParseErrorKind::HeaderName,
+        [b'\r' | b'\n', ..] => ParseErrorKind::LineEnd,
+        [b, ..] if b.is_ascii_control() => ParseErrorKind::ControlCharacter,
+        _ => ParseErrorKind::HeaderName,
+    };
+    fault(kind, at)
+}
+
+/// The length of a header value up to the CR LF that ends it, folds included.
+#[inline]
+fn value_len(bytes: &[u8], name: Name) -> Result<usize, ParseError> {
+    let mut at = 0usize;
+    let mut quotes = Quotes {
+        at: 0,
+        inside: false,
+    };
+    loop {
+        let rest = bytes.get(at..).unwrap_or_default();
+        let Some(found) = find_control(rest) else {
+            return fault(ParseErrorKind::Truncated, bytes.len());
+        };
+        at = at.saturating_add(found);
+        match rest.get(found..).unwrap_or_default() {
+            [b'\r', b'\n', b' ' | b'\t', ..] => at = at.saturating_add(3),
+            [b'\r', b'\n', ..] => return Ok(at),
+            [b'\t', ..] => at = at.saturating_add(1),
+            [b'\r'] => return fault(ParseErrorKind::Truncated, bytes.len()),
+            [b'\r' | b'\n', ..] => return fault(ParseErrorKind::LineEnd, at),
+            // quoted-pair = "\" (%x00-09 / %x0B-0C / %x0E-7F): the one place where a control
+            // character may stand. Free text and values of an unknown grammar have none.
+            _ if name != Name::Other && name.form() != Form::Text && quotes.escaped(bytes, at) => {
+                at = at.saturating_add(1);
+            }
+            _ => return fault(ParseErrorKind::ControlCharacter, at),
+        }
+    }
+}
+
+/// A walk through a value that knows whether it is within a quoted string.
+struct Quotes {
+    at: usize,
+    inside: bool,
+}
+
+impl Quotes {
+    /// Whether the byte at `target` is escaped within a quoted string. `target` only grows.
+    fn escaped(&mut self, value: &[u8], target: usize) -> bool {
+        while self.at < target {
+            match (value.get(self.at), self.inside) {
+                (Some(b'"'), inside) => self.inside = !inside,
+                (Some(b'\\'), true) => {
+                    self.at = self.at.saturating_add(1);
+                    if self.at == target {
+                        // The escaped byte is done with.
+                        self.at = self.at.saturating_add(1);
+                        return true;
+                    }
+                }
+                _ => {}
+            }
+            self.at = self.at.saturating_add(1);
+        }
+        false
+    }
+}

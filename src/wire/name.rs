@@ -229,11 +229,12 @@ const END: u8 = u8::MAX;
 static HASH: Hash = chains();
 static COMPACT: [Option<Name>; 32] = compact();
 
-/// Length, first and last letter without case: enough to tell most names apart.
+/// Length, first and last letter: enough to tell most names apart. Times 8 the bit that tells upper
+/// from lower case leaves the byte.
 #[allow(clippy::arithmetic_side_effects)] // Three small numbers cannot leave usize.
 #[inline]
 const fn hash(first: u8, last: u8, len: usize) -> usize {
-    ((first & 0x1f) as usize * 11 + (last & 0x1f) as usize * 37 + len * 5) & 0xff
+    ((first as usize + last as usize * 9) * 8 + len * 3) & 0xff
 }
 
 // Runs while compiling; an index out of range or a table of 255 names would not compile.

@@ -219,10 +219,9 @@ pub fn find_control(bytes: &[u8]) -> Option<usize> {
     for (i, word) in words.iter().enumerate() {
         let word = u64::from_le_bytes(*word);
         // A byte below n borrows in `x - n`; the lowest byte found this way is always right.
-        let low = word.wrapping_sub(ONES * 0x20) & !word;
-        let del = word ^ (ONES * 0x7f);
-        let del = del.wrapping_sub(ONES) & !del;
-        let hits = (low | del) & (ONES * 0x80);
+        let low = word.wrapping_sub(ONES * 0x20);
+        let del = (word ^ (ONES * 0x7f)).wrapping_sub(ONES);
+        let hits = (low | del) & !word & (ONES * 0x80);
         if hits != 0 {
             return Some(i * 8 + (hits.trailing_zeros() / 8) as usize);
         }
@@ -236,7 +235,29 @@ pub fn find_control(bytes: &[u8]) -> Option<usize> {
 /// Equal bytes, the usual case, cost one comparison of memory.
 #[inline]
 pub fn eq_ignore_case(a: &[u8], b: &[u8]) -> bool {
-    a.len() == b.len() && (a == b || a.eq_ignore_ascii_case(b))
+    a.len() == b.len() && (a == b || differs_in_case(a, b))
+}
+
+#[cold]
+fn differs_in_case(a: &[u8], b: &[u8]) -> bool {
+    a.eq_ignore_ascii_case(b)
+}
+
+/// The offset of the first byte that equals `byte`.
+#[allow(clippy::arithmetic_side_effects)] // Offsets within a slice.
+#[inline]
+pub fn find_byte(bytes: &[u8], byte: u8) -> Option<usize> {
+    const ONES: u64 = u64::MAX / 255;
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (i, word) in words.iter().enumerate() {
+        let other = u64::from_le_bytes(*word) ^ (ONES * byte as u64);
+        let hits = other.wrapping_sub(ONES) & !other & (ONES * 0x80);
+        if hits != 0 {
+            return Some(i * 8 + (hits.trailing_zeros() / 8) as usize);
+        }
+    }
+    let at = rest.iter().position(|&b| b == byte)?;
+    Some(words.len() * 8 + at)
 }
 
 /// A number of digits only, without sign, white space or list.

@@ -7,7 +7,7 @@
 
 use super::super::error::{ParseError, ParseErrorKind};
 use super::super::name::{Form, Method, Name, Status};
-use super::super::scan::{Class, eq_ignore_case, find_control, offset_in, trim_lws};
+use super::super::scan::{Class, eq_ignore_case, find_byte, find_control, offset_in, trim_lws};
 use super::{RequestLine, StartLine, StatusLine};
 
 /// Where a header line stands in the head: eight bytes.
@@ -27,7 +27,7 @@ impl Slot {
         value: 0,
         end: 0,
         name_len: 0,
-        name: Name::Other,
+        name: Name::Accept,
     };
 
     pub(super) const fn name(self) -> Name {
@@ -58,9 +58,9 @@ pub(super) enum Step {
     End(usize),
 }
 
-/// Offsets are below 65,536 because the scanner is not given more.
+/// Offsets are below 65,536 because the scanner is not given more; the mask loses nothing.
 fn narrow(offset: usize) -> u16 {
-    u16::try_from(offset).unwrap_or(u16::MAX)
+    u16::try_from(offset & 0xffff).unwrap_or(0)
 }
 
 fn fault<T>(kind: ParseErrorKind, offset: usize) -> Result<T, ParseError> {
@@ -188,30 +188,16 @@ fn is_version_number(number: &[u8]) -> bool {
 #[inline]
 pub(super) fn step(head: &[u8], at: usize) -> Result<Step, ParseError> {
     let line = head.get(at..).unwrap_or_default();
-    let name_len = Class::TOKEN.run(line);
-    let (raw_name, rest) = line.split_at_checked(name_len).unwrap_or((line, &[]));
-    let after_name = at.saturating_add(name_len);
-    // HCOLON = *( SP / HTAB ) ":" SWS
-    let blanks = match rest {
-        [b':', ..] => 0,
-        [b' ' | b'\t', ..] if name_len > 0 => rest
-            .iter()
-            .position(|b| !matches!(b, b' ' | b'\t'))
-            .unwrap_or(rest.len()),
-        [b'\r', b'\n', ..] if name_len == 0 => return Ok(Step::End(at.saturating_add(2))),
-        _ => return no_name(rest, after_name),
+    let (name, name_len, colon) = match quick_name(line) {
+        Some((name, len)) => (name, len, len),
+        None => match slow_name(line) {
+            Ok(Some(found)) => found,
+            Ok(None) => return Ok(Step::End(at.saturating_add(2))),
+            Err(e) => return Err(e.at(at)),
+        },
     };
-    let [b':', value @ ..] = rest.get(blanks..).unwrap_or_default() else {
-        return no_name(
-            rest.get(blanks..).unwrap_or_default(),
-            after_name.saturating_add(blanks),
-        );
-    };
-    if name_len == 0 {
-        return fault(ParseErrorKind::HeaderName, at);
-    }
-    let name = Name::from_bytes(raw_name);
-    let value_at = after_name.saturating_add(blanks).saturating_add(1);
+    let value_at = at.saturating_add(colon).saturating_add(1);
+    let value = head.get(value_at..).unwrap_or_default();
     let len = value_len(value, name).map_err(|e| e.at(value_at))?;
     let next = value_at.saturating_add(len).saturating_add(2);
     let value = trim_lws(value.get(..len).unwrap_or_default());
@@ -226,6 +212,35 @@ pub(super) fn step(head: &[u8], at: usize) -> Result<Step, ParseError> {
     Ok(Step::Header(slot, next))
 }
 
+/// A name that is known and has its colon right behind it, and its length.
+#[inline]
+fn quick_name(line: &[u8]) -> Option<(Name, usize)> {
+    let len = find_byte(line.get(..32)?, b':')?;
+    match Name::from_bytes(line.get(..len)?) {
+        Name::Other => None,
+        name => Some((name, len)),
+    }
+}
+
+/// Any name, its length and the offset of its colon; `None`: an empty line.
+fn slow_name(line: &[u8]) -> Result<Option<(Name, usize, usize)>, ParseError> {
+    let (name, rest) = Class::TOKEN.split(line);
+    // HCOLON = *( SP / HTAB ) ":" SWS
+    let blanks = match (name, rest) {
+        ([], [b'\r', b'\n', ..]) => return Ok(None),
+        ([], _) => 0,
+        _ => rest
+            .iter()
+            .take_while(|b| matches!(b, b' ' | b'\t'))
+            .count(),
+    };
+    let colon = name.len().saturating_add(blanks);
+    match rest.get(blanks..).unwrap_or_default() {
+        [b':', ..] if !name.is_empty() => Ok(Some((Name::from_bytes(name), name.len(), colon))),
+        rest => fault(no_name(rest), colon),
+    }
+}
+
 /// The offset of the line after the one at `at` and its folds; `None` if there is none.
 pub(super) fn skip_line(head: &[u8], at: usize) -> Option<usize> {
     let rest = head.get(at..)?;
@@ -236,16 +251,15 @@ pub(super) fn skip_line(head: &[u8], at: usize) -> Option<usize> {
 }
 
 /// What is wrong with a line that has no colon where it should be.
-#[cold]
-fn no_name(rest: &[u8], at: usize) -> Result<Step, ParseError> {
-    let kind = match rest {
+fn no_name(rest: &[u8]) -> ParseErrorKind {
+    match rest {
         [] | [b'\r'] => ParseErrorKind::Truncated,
         [b'\r', b'\n', ..] => ParseErrorKind::HeaderName,
         [b'\r' | b'\n', ..] => ParseErrorKind::LineEnd,
+        [b'\t', ..] => ParseErrorKind::HeaderName,
         [b, ..] if b.is_ascii_control() => ParseErrorKind::ControlCharacter,
         _ => ParseErrorKind::HeaderName,
-    };
-    fault(kind, at)
+    }
 }
 
 /// The length of a header value up to the CR LF that ends it, folds included.

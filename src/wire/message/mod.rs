@@ -7,6 +7,7 @@
 //! must be able to read (RFC 3261 §8.1.1, §8.2), and is what stands between a peer and a machine.
 
 mod head;
+mod rules;
 
 use core::fmt;
 
@@ -102,7 +103,8 @@ impl<'b> Message<'b> {
     /// `TooManyHeaders` above [`MAX_HEADERS`], `HeadersTooLong` above [`MAX_HEAD`];
     /// `ContentLength`, and `DuplicateHeader` for a second one.
     pub fn parse(bytes: &'b [u8]) -> Result<Self, ParseError> {
-        let mut message = Self::parse_head(bytes)?;
+        let mut message = Self::new();
+        message.index_head(bytes)?;
         let body = bytes.get(message.head_len()..).unwrap_or_default();
         message.body = match message.content_length()? {
             None => body,
@@ -121,27 +123,19 @@ impl<'b> Message<'b> {
     /// # Errors
     /// Those of [`parse`](Self::parse) but `ContentLength` and what concerns the body.
     pub fn parse_head(bytes: &'b [u8]) -> Result<Self, ParseError> {
-        let lead = head::empty_lines(bytes);
-        let whole = bytes.get(lead..).unwrap_or_default();
-        let area = split_at(whole, MAX_HEAD).0;
-        let mut message = Self::new(lead, area);
-        message.index_head(area).map_err(|e| match e.kind {
-            ParseErrorKind::Truncated if area.len() < whole.len() => {
-                ParseError::new(ParseErrorKind::HeadersTooLong, MAX_HEAD).at(lead)
-            }
-            _ => e.at(lead),
-        })?;
+        let mut message = Self::new();
+        message.index_head(bytes)?;
         Ok(message)
     }
 
-    fn new(lead: usize, head: &'b [u8]) -> Self {
+    const fn new() -> Self {
         let start = StartLine::Request(RequestLine {
             method: Method::Other(&[]),
             uri: &[],
         });
         Self {
-            lead,
-            head,
+            lead: 0,
+            head: &[],
             body: &[],
             start,
             count: 0,
@@ -149,7 +143,20 @@ impl<'b> Message<'b> {
         }
     }
 
-    fn index_head(&mut self, area: &'b [u8]) -> Result<(), ParseError> {
+    fn index_head(&mut self, bytes: &'b [u8]) -> Result<(), ParseError> {
+        let lead = head::empty_lines(bytes);
+        let whole = bytes.get(lead..).unwrap_or_default();
+        let area = split_at(whole, MAX_HEAD).0;
+        self.lead = lead;
+        self.index_lines(area).map_err(|e| match e.kind {
+            ParseErrorKind::Truncated if area.len() < whole.len() => {
+                ParseError::new(ParseErrorKind::HeadersTooLong, MAX_HEAD)
+            }
+            _ => e.at(lead),
+        })
+    }
+
+    fn index_lines(&mut self, area: &'b [u8]) -> Result<(), ParseError> {
         let (start, mut at) = head::start_line(area)?;
         self.start = start;
         let mut free = self.index.iter_mut();
@@ -179,7 +186,8 @@ impl<'b> Message<'b> {
     pub fn legible(bytes: &'b [u8]) -> Option<Self> {
         let lead = head::empty_lines(bytes);
         let area = split_at(bytes.get(lead..)?, MAX_HEAD).0;
-        let mut message = Self::new(lead, area);
+        let mut message = Self::new();
+        (message.lead, message.head) = (lead, area);
         let (line, mut at) = head::first_line(area).ok()?;
         let mut words = line.splitn(2, |&b| b == b' ');
         let (method, uri) = (words.next()?, words.next()?);
@@ -331,7 +339,12 @@ impl<'b> Message<'b> {
 
     /// A fault that is met at `part` of the head.
     fn fault(&self, kind: ParseErrorKind, part: &[u8]) -> ParseError {
-        ParseError::new(kind, self.lead.saturating_add(offset_in(self.head, part)))
+        ParseError::new(kind, self.offset_of(part))
+    }
+
+    /// Where a part of the head stands in what was parsed.
+    fn offset_of(&self, part: &[u8]) -> usize {
+        self.lead.saturating_add(offset_in(self.head, part))
     }
 }
 

@@ -12,6 +12,10 @@ extern crate std;
 #[cfg(feature = "alloc")]
 extern crate alloc;
 
+#[cfg_attr(not(test), allow(dead_code))] // the client core holds one
+pub(crate) mod arena;
+#[cfg_attr(not(test), allow(dead_code))] // the client core holds one
+pub(crate) mod entropy;
 pub mod sip;
 pub mod time;
 pub mod wire;

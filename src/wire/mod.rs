@@ -14,6 +14,7 @@ pub mod message;
 pub mod mime;
 pub mod name;
 pub mod scan;
+pub mod sink;
 pub mod stun;
 pub mod uri;
 pub mod writer;

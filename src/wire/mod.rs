@@ -5,6 +5,7 @@
 //! a slice of the caller's and know their own length.
 
 pub mod cpim;
+pub mod datetime;
 pub mod digest;
 pub mod error;
 pub mod framer;

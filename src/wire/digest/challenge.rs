@@ -116,9 +116,14 @@ impl<'b> Challenge<'b> {
         if self.stale == Freshness::Stale {
             out.put(b",stale=true");
         }
-        if let Some(name) = self.algorithm_name {
-            out.put(b",algorithm=");
-            out.put(name);
+        match (self.algorithm_name, self.algorithm) {
+            (Some(name), _) => {
+                out.put(b",algorithm=");
+                out.put(name);
+            }
+            // Left out it would be read as MD5.
+            (None, Algorithm::Unknown) => out.put(b",algorithm=unknown"),
+            (None, _) => {}
         }
         out.put(match self.qop {
             QopOffer::Absent => b"",

@@ -2,7 +2,12 @@
 //!
 //! `cargo bench --bench wire`. Times vary with the machine and its load; what counts is
 //! instructions, which `benches/peers` counts.
-#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(
+    missing_docs,
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::unwrap_used
+)]
 
 use std::hint::black_box;
 

@@ -17,9 +17,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use oma_im::wire::cpim::Cpim;
 use oma_im::wire::error::ParseError;
 use oma_im::wire::framer::{Frame, Framer, Limits, TooLarge};
 use oma_im::wire::message::{MAX_HEAD, Message};
+use oma_im::wire::xml::Reader;
 
 fn main() -> ExitCode {
     match Options::read(std::env::args().skip(1)).and_then(|options| options.run()) {
@@ -282,12 +284,18 @@ fn check(proto: &str, bytes: &[u8]) -> Report {
     match proto {
         "sip" => sip(bytes),
         "sip-stream" => sip_stream(bytes),
+        "cpim" => plain(Cpim::parse(bytes).and_then(|cpim| cpim.validate())),
+        "xml" => plain(Reader::new(bytes).and_then(Reader::finish)),
         _ => Report {
             verdict: Verdict::Unsupported,
             error: None,
             status: None,
         },
     }
+}
+
+fn plain(result: Result<(), ParseError>) -> Report {
+    result.map_or_else(Report::reject, |()| Report::ACCEPT)
 }
 
 fn sip(bytes: &[u8]) -> Report {

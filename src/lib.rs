@@ -16,6 +16,7 @@ extern crate alloc;
 pub(crate) mod arena;
 #[cfg_attr(not(test), allow(dead_code))] // the client core holds one
 pub(crate) mod entropy;
+pub mod im;
 pub mod sip;
 pub mod time;
 pub mod wire;

@@ -427,3 +427,39 @@ fn cut_or_damaged_uris_do_no_harm() {
         }
     }
 }
+
+#[test]
+fn addresses_agree_with_the_standard_parser() {
+    // Every string of up to six of these pieces: all shapes of an IPv6 address and their faults.
+    const PIECES: [&str; 6] = ["1", "ab0F", "12345", ":", "::", "192.0.2.1"];
+    let mut texts = vec![String::new()];
+    for _ in 0..6 {
+        let longer = texts
+            .iter()
+            .flat_map(|text| PIECES.map(|piece| format!("{text}{piece}")));
+        texts = longer.collect();
+        for text in &texts {
+            let standard = text.parse::<std::net::IpAddr>().ok();
+            // RFC 5118 §4.10: three colons before an IPv4 part are taken.
+            if standard.is_some() || !text.contains(":::") {
+                assert_eq!(parse_ip(text.as_bytes()), standard, "{text}");
+            }
+        }
+    }
+    for groups in 1..=9 {
+        for gap in 0..=groups {
+            let mut parts = vec!["1"; groups];
+            parts[..gap].fill("0");
+            let full = parts.join(":");
+            let short = full.replacen("0:", ":", 1);
+            for text in [
+                full.clone(),
+                short,
+                format!("{full}::"),
+                format!("{full}:192.0.2.1"),
+            ] {
+                assert_eq!(parse_ip(text.as_bytes()), text.parse().ok(), "{text}");
+            }
+        }
+    }
+}

@@ -400,8 +400,14 @@ impl<'b> Address<'b> {
 /// Which disposition notifications are asked for (RFC 5438 §6.2): a set of the four kinds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct Notifications(u8);
+
+#[cfg(feature = "arbitrary")]
+impl<'a> arbitrary::Arbitrary<'a> for Notifications {
+    fn arbitrary(u: &mut arbitrary::Unstructured<'a>) -> arbitrary::Result<Self> {
+        Ok(Self(u.arbitrary::<u8>()? & 15))
+    }
+}
 
 impl Notifications {
     /// None.
@@ -435,7 +441,7 @@ impl Notifications {
 
     /// Whether nothing is asked for.
     pub const fn is_empty(self) -> bool {
-        self.0 & 15 == 0
+        self.0 == 0
     }
 
     /// The values of the header field, in its usual order.

@@ -376,6 +376,17 @@ impl<'b> Leaves<'b> {
         })
     }
 
+    /// Goes on with what was found inside the leaf given last, before the parts that follow that.
+    pub(super) const fn open(&mut self, inner: Part<'b>) {
+        self.whole = Some(inner);
+    }
+
+    /// Gives nothing more.
+    pub(super) fn close(&mut self) {
+        self.whole = None;
+        self.stack.clear();
+    }
+
     fn step(&mut self) -> Result<Option<Part<'b>>, ParseError> {
         let mut part = self.whole.take();
         loop {
@@ -406,7 +417,7 @@ impl<'b> Iterator for Leaves<'b> {
     fn next(&mut self) -> Option<Self::Item> {
         let step = self.step();
         if step.is_err() {
-            self.stack.clear();
+            self.close();
         }
         step.transpose()
     }

@@ -6,6 +6,9 @@
 
 pub mod cpim;
 pub mod datetime;
+#[cfg(feature = "deflate")]
+#[cfg_attr(docsrs, doc(cfg(feature = "deflate")))]
+pub mod deflate;
 pub mod digest;
 pub mod error;
 pub mod framer;

@@ -214,20 +214,28 @@ pub fn trim_end(mut bytes: &[u8]) -> &[u8] {
 #[allow(clippy::arithmetic_side_effects)] // Offsets within a slice.
 #[inline]
 pub fn find_control(bytes: &[u8]) -> Option<usize> {
-    const ONES: u64 = u64::MAX / 255;
     let (words, rest) = bytes.as_chunks::<8>();
-    for (i, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        // A byte below n borrows in `x - n`; the lowest byte found this way is always right.
-        let low = word.wrapping_sub(ONES * 0x20);
-        let del = (word ^ (ONES * 0x7f)).wrapping_sub(ONES);
-        let hits = (low | del) & !word & (ONES * 0x80);
+    let mut at = 0;
+    for word in words {
+        let hits = controls(u64::from_le_bytes(*word));
         if hits != 0 {
-            return Some(i * 8 + (hits.trailing_zeros() / 8) as usize);
+            return Some(at + (hits.trailing_zeros() / 8) as usize);
         }
+        at += 8;
     }
-    let at = rest.iter().position(u8::is_ascii_control)?;
-    Some(words.len() * 8 + at)
+    rest.iter()
+        .position(u8::is_ascii_control)
+        .map(|found| at + found)
+}
+
+/// The top bit of each byte that is below 0x20 or 0x7f; above the lowest there may be false ones.
+#[inline]
+const fn controls(word: u64) -> u64 {
+    const ONES: u64 = u64::MAX / 255;
+    // A byte below n borrows in `x - n`.
+    let low = word.wrapping_sub(ONES * 0x20);
+    let del = (word ^ (ONES * 0x7f)).wrapping_sub(ONES);
+    (low | del) & !word & (ONES * 0x80)
 }
 
 /// Whether two byte strings are equal but for the case of ASCII letters.
@@ -249,15 +257,16 @@ fn differs_in_case(a: &[u8], b: &[u8]) -> bool {
 pub fn find_byte(bytes: &[u8], byte: u8) -> Option<usize> {
     const ONES: u64 = u64::MAX / 255;
     let (words, rest) = bytes.as_chunks::<8>();
-    for (i, word) in words.iter().enumerate() {
+    let mut at = 0;
+    for word in words {
         let other = u64::from_le_bytes(*word) ^ (ONES * byte as u64);
         let hits = other.wrapping_sub(ONES) & !other & (ONES * 0x80);
         if hits != 0 {
-            return Some(i * 8 + (hits.trailing_zeros() / 8) as usize);
+            return Some(at + (hits.trailing_zeros() / 8) as usize);
         }
+        at += 8;
     }
-    let at = rest.iter().position(|&b| b == byte)?;
-    Some(words.len() * 8 + at)
+    rest.iter().position(|&b| b == byte).map(|found| at + found)
 }
 
 /// A number of digits only, without sign, white space or list.
@@ -439,7 +448,9 @@ impl<'b> Iterator for Commas<'b> {
 
     fn next(&mut self) -> Option<&'b [u8]> {
         let list = self.rest?;
-        let (element, rest) = match find_outside(list, b',') {
+        // Most lists have one element, and most of these no comma at all.
+        let comma = find_byte(list, b',').and_then(|_| find_outside(list, b','));
+        let (element, rest) = match comma {
             Some(at) => {
                 let (element, rest) = split_at(list, at);
                 (element, rest.get(1..))

@@ -8,12 +8,16 @@
 //! Two liberties are taken, both with what deployed networks send: a host name may hold `_` and its
 //! last label may begin with a digit, and a local telephone number may lack its `phone-context`.
 
-use core::cmp::Ordering;
-use core::fmt;
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+mod compare;
+mod host;
+mod tel;
+
+pub use host::{Host, parse_ip};
+pub use tel::TelUri;
 
 use super::error::{ParseError, ParseErrorKind};
-use super::scan::{Class, Param, eq_ignore_case, hex_value, offset_in, parse_u32, split_at};
+use super::scan::{Class, Param, eq_ignore_case, offset_in, parse_u32, split_at};
+use compare::{Rules, eq_option, same, same_headers, same_ignore_case, same_params};
 
 /// How many parameters or headers of a URI are compared; one with more is equivalent to none.
 ///
@@ -69,32 +73,12 @@ pub struct SipUri<'b> {
     headers: &'b [u8],
 }
 
-/// What follows `tel:`: a telephone number and its parameters.
-#[derive(Clone, Copy, Debug)]
-pub struct TelUri<'b> {
-    bytes: &'b [u8],
-    number: &'b [u8],
-    params: &'b [u8],
-}
-
 /// An absolute URI of another scheme, not taken apart.
 #[derive(Clone, Copy, Debug)]
 pub struct OtherUri<'b> {
     bytes: &'b [u8],
     scheme: &'b [u8],
     rest: &'b [u8],
-}
-
-/// A host: a name or an address, never both (RFC 3261 §19.1.4: a name does not match what it
-/// resolves to).
-#[derive(Clone, Copy, Debug)]
-pub enum Host<'b> {
-    /// A host name; compares without case.
-    Name(&'b [u8]),
-    /// An IPv4 address.
-    V4(Ipv4Addr),
-    /// An IPv6 address, written in brackets.
-    V6(Ipv6Addr),
 }
 
 impl<'b> Uri<'b> {
@@ -303,107 +287,6 @@ impl<'b> SipUri<'b> {
     }
 }
 
-impl<'b> TelUri<'b> {
-    // telephone-uri = "tel:" ( global-number / local-number ) with its parameters, RFC 3966 §3
-    fn parse(bytes: &'b [u8], rest: &'b [u8]) -> Result<Self, Fault<'b>> {
-        let (number, tail) = split_number(rest).ok_or(Fault::uri(rest))?;
-        let (params, tail) = split_params(tail)?;
-        if !tail.is_empty() {
-            return Err(Fault::uri(tail));
-        }
-        let uri = Self {
-            bytes,
-            number,
-            params,
-        };
-        // descriptor = domainname / global-number-digits
-        match uri.phone_context() {
-            Some(context) if !is_context(context) => Err(Fault::uri(context)),
-            _ => Ok(uri),
-        }
-    }
-
-    /// The number with its visual separators; a global one begins with `+`.
-    pub const fn number(&self) -> &'b [u8] {
-        self.number
-    }
-
-    /// The digits of the number without visual separators, and without the `+` of a global one.
-    pub fn digits(&self) -> impl Iterator<Item = u8> + use<'b> {
-        digits(self.number.strip_prefix(b"+").unwrap_or(self.number))
-    }
-
-    /// Whether the number is global: it begins with `+` (RFC 3966 §5.1.4).
-    pub const fn is_global(&self) -> bool {
-        matches!(self.number, [b'+', ..])
-    }
-
-    /// The domain or number prefix in which a local number is valid (RFC 3966 §5.1.5).
-    pub fn phone_context(&self) -> Option<&'b [u8]> {
-        self.params()
-            .find(|param| eq_ignore_case(param.name, b"phone-context"))?
-            .value
-    }
-
-    /// The parameters, escapes in place.
-    pub const fn params(&self) -> UriParams<'b> {
-        UriParams { rest: self.params }
-    }
-
-    /// Writes `sip:NUMBER@DOMAIN;user=phone` (RFC 3261 §19.1.6) and gives what was written.
-    ///
-    /// Lower case throughout, the parameters in the order of that clause, and escaped what may not
-    /// stand in a user part. `None` if `domain` is no host, if `out` is too short, or with more
-    /// than [`MAX_COMPARED`] parameters.
-    ///
-    /// ```
-    /// use oma_im::wire::uri::Uri;
-    ///
-    /// let Uri::Tel(tel) = Uri::parse(b"tel:+358-555-1234567;POSTD=pp22")? else { unreachable!() };
-    /// let mut out = [0; 64];
-    /// let sip = tel.to_sip(b"foo.com", &mut out).unwrap();
-    /// assert_eq!(sip, b"sip:+358-555-1234567;postd=pp22@foo.com;user=phone");
-    /// # Ok::<(), oma_im::wire::error::ParseError>(())
-    /// ```
-    pub fn to_sip<'o>(&self, domain: &[u8], out: &'o mut [u8]) -> Option<&'o [u8]> {
-        Host::parse(domain).ok()?;
-        let count = self.params().count();
-        if count > MAX_COMPARED {
-            return None;
-        }
-        let mut sink = Sink { out, at: 0 };
-        sink.raw(b"sip:")?;
-        sink.user(self.number)?;
-        let mut last = None;
-        for _ in 0..count {
-            let next = self
-                .params()
-                .enumerate()
-                .filter(|param| last.is_none_or(|last| order(last, *param).is_lt()));
-            let (at, param) = next.min_by(|a, b| order(*a, *b))?;
-            sink.raw(b";")?;
-            sink.user(param.name)?;
-            if let Some(value) = param.value {
-                sink.raw(b"=")?;
-                sink.user(value)?;
-            }
-            last = Some((at, param));
-        }
-        sink.raw(b"@")?;
-        sink.raw(domain)?;
-        sink.raw(b";user=phone")?;
-        let Sink { out, at } = sink;
-        out.get(..at)
-    }
-
-    // RFC 3966 §4
-    fn equivalent(&self, other: &TelUri<'_>) -> bool {
-        self.is_global() == other.is_global()
-            && digits(self.number).eq(digits(other.number))
-            && same_params(self.params(), other.params(), Rules::Tel)
-    }
-}
-
 impl<'b> OtherUri<'b> {
     // absoluteURI = scheme ":" ( hier-part / opaque-part ); brackets for an IPv6 reference
     fn parse(bytes: &'b [u8], scheme: &'b [u8], rest: &'b [u8]) -> Result<Self, Fault<'b>> {
@@ -434,88 +317,6 @@ impl<'b> OtherUri<'b> {
         eq_ignore_case(self.scheme, other.scheme)
             && same(a_user, b_user)
             && same_ignore_case(a_host, b_host)
-    }
-}
-
-impl<'b> Host<'b> {
-    /// Parses a host: a name, an IPv4 address or an IPv6 address in brackets.
-    ///
-    /// # Errors
-    /// `Uri` if it is none of them.
-    pub fn parse(bytes: &'b [u8]) -> Result<Self, ParseError> {
-        match Self::split(bytes) {
-            Some((host, [])) => Ok(host),
-            _ => Err(ParseError::new(ParseErrorKind::Uri, 0)),
-        }
-    }
-
-    /// Splits a host off the start of `bytes`: the host, and what follows it.
-    pub fn split(bytes: &'b [u8]) -> Option<(Self, &'b [u8])> {
-        if let [b'[', inside @ ..] = bytes {
-            let (address, rest) = split_at(inside, inside.iter().position(|&b| b == b']')?);
-            return Some((Self::V6(ipv6(address)?), rest.get(1..)?));
-        }
-        let (name, rest) = Class::HOST.split(bytes);
-        let last = name.strip_suffix(b".").unwrap_or(name);
-        let top = last.rsplit(|&b| b == b'.').next()?;
-        if Class::DIGIT.fits(top) {
-            return Some((Self::V4(ipv4(name)?), rest));
-        }
-        // domainlabel = alphanum / alphanum *( alphanum / "-" ) alphanum
-        let mut before = b'.';
-        for &byte in last {
-            if matches!((before, byte), (b'.', b'.' | b'-') | (b'-', b'.')) {
-                return None;
-            }
-            before = byte;
-        }
-        (!matches!(before, b'.' | b'-')).then_some((Self::Name(name), rest))
-    }
-
-    /// The address, unless it is a name.
-    pub const fn ip(&self) -> Option<IpAddr> {
-        match self {
-            Self::Name(_) => None,
-            Self::V4(address) => Some(IpAddr::V4(*address)),
-            Self::V6(address) => Some(IpAddr::V6(*address)),
-        }
-    }
-}
-
-impl PartialEq<Host<'_>> for Host<'_> {
-    /// Names without case, addresses by their value (RFC 5954 §4.2).
-    fn eq(&self, other: &Host<'_>) -> bool {
-        match (self, other) {
-            (Self::Name(a), Host::Name(b)) => eq_ignore_case(a, b),
-            (Self::V4(a), Host::V4(b)) => a == b,
-            (Self::V6(a), Host::V6(b)) => a == b,
-            _ => false,
-        }
-    }
-}
-
-impl Eq for Host<'_> {}
-
-impl fmt::Display for Host<'_> {
-    /// As it stands in a message: an IPv6 address in brackets.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Name(name) => name
-                .iter()
-                .try_for_each(|&b| fmt::Write::write_char(f, char::from(b))),
-            Self::V4(address) => address.fmt(f),
-            Self::V6(address) => write!(f, "[{address}]"),
-        }
-    }
-}
-
-/// An address as it stands in `received`: an IPv6 address with or without brackets (RFC 5118 §4.5).
-pub fn parse_ip(bytes: &[u8]) -> Option<IpAddr> {
-    match bytes {
-        [b'[', inside @ .., b']'] => ipv6(inside).map(IpAddr::V6),
-        _ => ipv4(bytes)
-            .map(IpAddr::V4)
-            .or_else(|| ipv6(bytes).map(IpAddr::V6)),
     }
 }
 
@@ -586,6 +387,11 @@ impl<'b> Fault<'b> {
 
 // scheme = ALPHA *( ALPHA / DIGIT / "+" / "-" / "." )
 pub(crate) fn split_scheme(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    if let [scheme @ .., b':'] = split_at(bytes, 4).0
+        && scheme == b"sip"
+    {
+        return Some((scheme, split_at(bytes, 4).1));
+    }
     let end = bytes
         .iter()
         .position(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.')))?;
@@ -613,41 +419,6 @@ fn split_escaped(bytes: &[u8], class: Class) -> (&[u8], &[u8]) {
 
 fn port(digits: &[u8]) -> Option<u16> {
     u16::try_from(parse_u32(digits).ok()?).ok()
-}
-
-// IPv4address = 1*3DIGIT "." 1*3DIGIT "." 1*3DIGIT "." 1*3DIGIT
-fn ipv4(bytes: &[u8]) -> Option<Ipv4Addr> {
-    let mut octets = [0u8; 4];
-    let mut groups = bytes.split(|&b| b == b'.');
-    for octet in &mut octets {
-        let group = groups.next()?;
-        if group.is_empty() || group.len() > 3 {
-            return None;
-        }
-        *octet = group.iter().try_fold(0u8, |sum, digit| {
-            let digit = digit.is_ascii_digit().then(|| digit.wrapping_sub(b'0'))?;
-            sum.checked_mul(10)?.checked_add(digit)
-        })?;
-    }
-    groups.next().is_none().then(|| octets.into())
-}
-
-fn ipv6(bytes: &[u8]) -> Option<Ipv6Addr> {
-    let mut once = [0u8; 45];
-    if bytes.len() > once.len() {
-        return None;
-    }
-    let parse = |bytes: &[u8]| core::str::from_utf8(bytes).ok()?.parse().ok();
-    parse(bytes).or_else(|| {
-        // RFC 5118 §4.10: the grammar of RFC 3261 gives `:::` before an IPv4 part; `::` is meant.
-        let at = bytes.windows(3).position(|w| w == b":::")?;
-        let (head, tail) = split_at(bytes, at);
-        let tail = tail.get(1..)?;
-        let (to_head, to_tail) = once.split_at_mut_checked(head.len())?;
-        to_head.copy_from_slice(head);
-        to_tail.get_mut(..tail.len())?.copy_from_slice(tail);
-        parse(once.get(..bytes.len().saturating_sub(1))?)
-    })
 }
 
 // *( ";" pname [ "=" pvalue ] ), both of one byte at least
@@ -711,191 +482,4 @@ fn split_header(bytes: &[u8]) -> Option<(UriHeader<'_>, &[u8])> {
         _ => return None,
     };
     (!name.is_empty()).then_some((UriHeader { name, value }, rest))
-}
-
-// global-number-digits = "+" *phonedigit DIGIT *phonedigit
-// local-number-digits = *phonedigit-hex (HEXDIG / "*" / "#") *phonedigit-hex
-fn split_number(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (plus, local) = match bytes {
-        [b'+', ..] => (1, false),
-        _ => (0, true),
-    };
-    let is_digit =
-        |b: u8| b.is_ascii_digit() || local && (Class::HEX.has(b) || matches!(b, b'*' | b'#'));
-    let digits = bytes.get(plus..)?;
-    let end = digits
-        .iter()
-        .position(|&b| !is_digit(b) && !is_separator(b))
-        .unwrap_or(digits.len());
-    let number = split_at(digits, end).0;
-    number
-        .iter()
-        .any(|&b| is_digit(b))
-        .then(|| split_at(bytes, end.saturating_add(plus)))
-}
-
-fn is_context(context: &[u8]) -> bool {
-    match context {
-        [b'+', ..] => matches!(split_number(context), Some((_, []))),
-        _ => matches!(Host::parse(context), Ok(Host::Name(_))),
-    }
-}
-
-const fn is_separator(byte: u8) -> bool {
-    matches!(byte, b'-' | b'.' | b'(' | b')')
-}
-
-/// A number without visual separators, in lower case.
-fn digits(number: &[u8]) -> impl Iterator<Item = u8> + use<'_> {
-    number
-        .iter()
-        .filter(|b| !is_separator(**b))
-        .map(u8::to_ascii_lowercase)
-}
-
-/// A URI part for comparison: bytes, and as 256 and above what has to stay escaped.
-fn normal(mut bytes: &[u8]) -> impl Iterator<Item = u16> + use<'_> {
-    core::iter::from_fn(move || {
-        let (byte, rest) = match bytes {
-            [b'%', high, low, rest @ ..] => {
-                let byte = hex_value(*high)? << 4 | hex_value(*low)?;
-                // RFC 3261 §19.1.4: only what is not reserved is the same as its escape.
-                let unreserved = byte.is_ascii_alphanumeric() || b"-_.!~*'()".contains(&byte);
-                (u16::from(byte) | if unreserved { 0 } else { 0x100 }, rest)
-            }
-            [byte, rest @ ..] => (u16::from(*byte), rest),
-            [] => return None,
-        };
-        bytes = rest;
-        Some(byte)
-    })
-}
-
-/// Whether two URI parts are the same but for escapes.
-fn same(a: &[u8], b: &[u8]) -> bool {
-    a == b || normal(a).eq(normal(b))
-}
-
-/// Whether two URI parts are the same but for escapes and case.
-fn same_ignore_case(a: &[u8], b: &[u8]) -> bool {
-    let lower =
-        |unit: u16| u8::try_from(unit).map_or(unit, |byte| u16::from(byte.to_ascii_lowercase()));
-    a == b || normal(a).map(lower).eq(normal(b).map(lower))
-}
-
-fn eq_option(a: Option<&[u8]>, b: Option<&[u8]>, eq: fn(&[u8], &[u8]) -> bool) -> bool {
-    match (a, b) {
-        (Some(a), Some(b)) => eq(a, b),
-        (None, None) => true,
-        _ => false,
-    }
-}
-
-/// RFC 3261 §19.1.4: what never matches if one URI only has it. `transport` is not in its list of
-/// parameters, but in that of components whose default is not the same as leaving them out.
-const NEVER_LONE: [&[u8]; 5] = [b"user", b"ttl", b"method", b"maddr", b"transport"];
-
-/// By which clause parameters are compared.
-#[derive(Clone, Copy)]
-enum Rules {
-    /// RFC 3261 §19.1.4: one that stands in one URI only is ignored, but for [`NEVER_LONE`].
-    Sip,
-    /// RFC 3966 §4: both URIs have the same ones.
-    Tel,
-}
-
-fn same_params(a: UriParams<'_>, b: UriParams<'_>, rules: Rules) -> bool {
-    if a.rest.is_empty() && b.rest.is_empty() {
-        return true;
-    }
-    let covered = |a: UriParams<'_>, b: UriParams<'_>| {
-        a.into_iter().all(
-            |x| match b.into_iter().find(|y| same_ignore_case(x.name, y.name)) {
-                Some(y) => eq_option(x.value, y.value, value_comparison(x.name, rules)),
-                None => {
-                    matches!(rules, Rules::Sip)
-                        && !NEVER_LONE.iter().any(|must| same_ignore_case(x.name, must))
-                }
-            },
-        )
-    };
-    few(a) && few(b) && covered(a, b) && covered(b, a)
-}
-
-fn value_comparison(name: &[u8], rules: Rules) -> fn(&[u8], &[u8]) -> bool {
-    match rules {
-        // RFC 3261 §25.1: methods are defined in capitals.
-        Rules::Sip if same_ignore_case(name, b"method") => same,
-        Rules::Tel if eq_ignore_case(name, b"ext") => |a, b| digits(a).eq(digits(b)),
-        // RFC 3966 §4: a domain as a host name, a number digit by digit.
-        Rules::Tel if eq_ignore_case(name, b"phone-context") => |a, b| match (a, b) {
-            ([b'+', ..], [b'+', ..]) => digits(a).eq(digits(b)),
-            _ => eq_ignore_case(a, b),
-        },
-        _ => same_ignore_case,
-    }
-}
-
-fn same_headers(a: UriHeaders<'_>, b: UriHeaders<'_>) -> bool {
-    if a.rest.is_empty() && b.rest.is_empty() {
-        return true;
-    }
-    // RFC 3261 §19.1.4: header components are never ignored.
-    let covered = |a: UriHeaders<'_>, b: UriHeaders<'_>| {
-        a.into_iter().all(|x| {
-            b.into_iter()
-                .any(|y| same_ignore_case(x.name, y.name) && same_ignore_case(x.value, y.value))
-        })
-    };
-    few(a) && few(b) && a.count() == b.count() && covered(a, b) && covered(b, a)
-}
-
-fn few(mut items: impl Iterator) -> bool {
-    items.nth(MAX_COMPARED).is_none()
-}
-
-// RFC 3261 §19.1.6: isdn-subaddress and post-dial first, the others by name.
-fn order((i, a): (usize, Param<'_>), (j, b): (usize, Param<'_>)) -> Ordering {
-    let rank = |name: &[u8]| match name {
-        _ if eq_ignore_case(name, b"isub") => 0,
-        _ if eq_ignore_case(name, b"postd") => 1,
-        _ => 2,
-    };
-    let names = a
-        .name
-        .iter()
-        .map(u8::to_ascii_lowercase)
-        .cmp(b.name.iter().map(u8::to_ascii_lowercase));
-    rank(a.name).cmp(&rank(b.name)).then(names).then(i.cmp(&j))
-}
-
-/// A slice that fills up.
-struct Sink<'o> {
-    out: &'o mut [u8],
-    at: usize,
-}
-
-impl Sink<'_> {
-    fn raw(&mut self, bytes: &[u8]) -> Option<()> {
-        let end = self.at.checked_add(bytes.len())?;
-        self.out.get_mut(self.at..end)?.copy_from_slice(bytes);
-        self.at = end;
-        Some(())
-    }
-
-    /// A part of a telephone-subscriber, in lower case and escaped for a user part.
-    fn user(&mut self, bytes: &[u8]) -> Option<()> {
-        for &byte in bytes {
-            let byte = byte.to_ascii_lowercase();
-            // `%` begins an escape that is there already.
-            if byte == b'%' || Class::USER.has(byte) {
-                self.raw(&[byte])?;
-            } else {
-                let digit =
-                    |half: u8| char::from_digit(u32::from(half), 16).map_or(b'0', |c| c as u8);
-                self.raw(&[b'%', digit(byte >> 4), digit(byte & 15)])?;
-            }
-        }
-        Some(())
-    }
 }

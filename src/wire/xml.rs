@@ -9,7 +9,7 @@
 //! [`Utf8`](ParseErrorKind::Utf8)), and documents past the limits below
 //! ([`XmlTooComplex`](ParseErrorKind::XmlTooComplex)). An empty element `<a/>` reads as a start and an end.
 //!
-//! The work is linear in the document and the memory is the reader itself, some 1.7 KiB on a 64-bit host:
+//! The work is linear in the document and the memory is the reader itself, 1,720 bytes on a 64-bit host:
 //! no list grows with the input.
 
 mod text;

@@ -10,7 +10,9 @@
 )]
 
 mod cpim;
+mod imdn;
 mod mime;
+mod target;
 mod xml;
 
 use std::path::{Path, PathBuf};

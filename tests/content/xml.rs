@@ -380,6 +380,12 @@ fn children_are_walked_and_the_unknown_skipped() {
 }
 
 #[test]
+#[cfg(target_pointer_width = "64")]
+fn the_reader_is_as_large_as_its_page_says() {
+    assert_eq!(size_of::<Reader<'_>>(), 1_720);
+}
+
+#[test]
 fn an_error_stays() {
     let mut reader = Reader::new(b"<a></b><c/>").unwrap();
     assert!(matches!(reader.read(), Ok(Event::Start(_))));

@@ -64,7 +64,7 @@ pub type ReferTo<'b> = NameAddr<'b>;
 pub type ReferredBy<'b> = NameAddr<'b>;
 /// Reply-To (RFC 3261 §20.31).
 pub type ReplyTo<'b> = NameAddr<'b>;
-/// One value of P-Refused-URI-List (RFC 5318 §4); `members` is in its parameters.
+/// One value of P-Refused-URI-List (RFC 5318 §5); `members` is in its parameters.
 pub type PRefusedUriList<'b> = NameAddr<'b>;
 
 /// One value of Contact (RFC 3261 §20.10).

@@ -41,8 +41,8 @@ impl<'b> Message<'b> {
     /// Checks the rules that hold for whoever receives the message, on the way or at its end.
     ///
     /// Via, From, To, Call-ID and CSeq are there and follow their grammar, as do all values of
-    /// Via, Contact, Route and Record-Route, Max-Forwards and the Request-URI; CSeq names the method
-    /// of the request; nothing that may stand once stands twice (RFC 3261 §8.1.1, §7.3.1).
+    /// Via, Contact, Route and Record-Route, all URIs in these, Max-Forwards, Content-Length and
+    /// the Request-URI; CSeq names the method of the request; nothing that may stand once stands twice (RFC 3261 §8.1.1, §7.3.1).
     /// Max-Forwards may be missing, as in messages after RFC 2543.
     ///
     /// # Errors
@@ -60,17 +60,20 @@ impl<'b> Message<'b> {
             return Err(self.fault(ParseErrorKind::MethodMismatch, self.must(Name::CSeq)?));
         }
         self.via()?;
-        self.from()?;
-        self.to()?;
+        self.vias().try_for_each(|via| via.map(drop))?;
+        self.readable(&self.from()?)?;
+        self.readable(&self.to()?)?;
         self.call_id()?;
         self.max_forwards()?;
         self.content_length()?;
-        self.vias().try_for_each(|via| via.map(drop))?;
-        self.contacts().try_for_each(|contact| contact.map(drop))?;
-        self.addresses(Name::Route)
-            .try_for_each(|route| route.map(drop))?;
-        self.addresses(Name::RecordRoute)
-            .try_for_each(|route| route.map(drop))
+        for contact in self.contacts() {
+            contact?.addr().map_or(Ok(()), |addr| self.readable(addr))?;
+        }
+        for name in [Name::Route, Name::RecordRoute] {
+            self.addresses(name)
+                .try_for_each(|route| self.readable(&route?))?;
+        }
+        Ok(())
     }
 
     /// The topmost Via.
@@ -178,6 +181,11 @@ impl<'b> Message<'b> {
         parse: impl FnOnce(&'b [u8]) -> Result<T, ParseError>,
     ) -> Result<T, ParseError> {
         self.typed(self.must(name)?, parse)
+    }
+
+    /// Whether the URI of an address follows its grammar.
+    fn readable(&self, address: &NameAddr<'b>) -> Result<(), ParseError> {
+        self.typed(address.uri, Uri::parse).map(drop)
     }
 
     fn typed<T>(

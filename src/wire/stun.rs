@@ -79,8 +79,8 @@ impl Response {
         let (length, rest) = take_u16(rest)?;
         let (_, rest) = rest.split_at_checked(4)?;
         let (id, rest) = rest.split_first_chunk::<12>()?;
-        // RFC 8489 §5: the length is that of the attributes, in steps of four.
-        if length % 4 != 0 || usize::from(length) != rest.len() {
+        // RFC 8489 §5: the length is that of the attributes, padding included.
+        if usize::from(length) != rest.len() {
             return None;
         }
         let outcome = match kind {

@@ -116,21 +116,20 @@ impl<'b> Challenge<'b> {
         if self.stale == Freshness::Stale {
             out.put(b",stale=true");
         }
-        match (self.algorithm_name, self.algorithm) {
-            (Some(name), _) => {
+        match (self.algorithm, self.algorithm_name) {
+            (_, Some(name)) => {
                 out.put(b",algorithm=");
                 out.put(name);
             }
-            // Left out it would be read as MD5.
-            (None, Algorithm::Unknown) => out.put(b",algorithm=unknown"),
-            (None, _) => {}
+            // Stays what it is to whoever reads it again.
+            (Algorithm::Unknown, None) => out.put(b",algorithm=unknown"),
+            (_, None) => {}
         }
         out.put(match self.qop {
             QopOffer::Absent => b"",
             QopOffer::Auth => br#",qop="auth""#,
             QopOffer::AuthInt => br#",qop="auth-int""#,
             QopOffer::Both => br#",qop="auth,auth-int""#,
-            // Stays what it is to whoever reads it again.
             QopOffer::Unknown => br#",qop="unknown""#,
         });
     }

@@ -226,6 +226,10 @@ impl Engine<'_> {
             self.arena.free(block);
         }
         request.state = RequestState::Ended(Ending::Sent(SendOutcome::Withdrawn));
+        // It went nowhere: nobody will report on it.
+        for row in self.awaited.iter_mut().filter(|row| row.id == Some(id)) {
+            *row = Awaited::FREE;
+        }
         Ok(())
     }
 

@@ -180,19 +180,6 @@ fn a_message_under_way_cannot_be_withdrawn() {
 }
 
 #[test]
-fn withdrawing_the_last_in_the_queue_closes_its_report_window() {
-    let (mut world, [alice, _, _]) = slow_world(7);
-    send(&mut world, alice, &Outgoing::text(BOB, "one"));
-    let wanted = Outgoing::text(BOB, "two").with_delivery_report();
-    let id = send(&mut world, alice, &wanted);
-    world.run(100);
-    assert_eq!(withdraw(&mut world, alice, id), Ok(()));
-    world.run(200_000);
-    assert_eq!(outcomes(&world, alice, id), [SendOutcome::Withdrawn]);
-    assert_eq!(messages(&world, "alice").len(), 1);
-}
-
-#[test]
 fn reports_wait_in_the_same_queue() {
     let (mut world, [alice, bob, _]) = slow_world(8);
     // Bob's own message to alice is pending when his report becomes due.

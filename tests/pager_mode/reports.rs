@@ -3,10 +3,11 @@
 
 use oma_im::client::SendOutcome;
 use oma_im::config::{Config, Credentials, Transport};
+use oma_im::error::Failure;
 use oma_im::id::SendId;
 use oma_im::im::pager::Outgoing;
 use oma_im::testkit::phone::{Habit, Happened};
-use oma_im::testkit::server::{Answer, Rule, Then};
+use oma_im::testkit::server::{Rule, Then};
 use oma_im::testkit::sip::Sip;
 use oma_im::testkit::world::World;
 use oma_im::wire::imdn::{DeliveryStatus, DisplayStatus, Disposition};
@@ -109,35 +110,45 @@ fn the_window_closes_once_and_a_late_report_has_no_id() {
 }
 
 #[test]
-fn a_failed_send_waits_for_no_reports() {
+fn a_withdrawn_message_waits_for_no_reports() {
     let mut world = open_world(3);
     let alice = world.phone_with("alice", Transport::Tcp, |config| Config {
         report_window: 60,
         ..config
     });
+    world.phone("bob", Transport::Tcp);
     world.register_all();
     world
         .server()
-        .script(Rule::on("MESSAGE").then(Then::Answer(Answer::new(404))));
-    let id = send(
-        &mut world,
-        alice,
-        &Outgoing::text(BOB, "x").with_delivery_report(),
+        .script(Rule::on("MESSAGE").then(Then::Delay(2_000)));
+    send(&mut world, alice, &Outgoing::text(BOB, "first"));
+    let asked = Outgoing::text(BOB, "second").with_delivery_report();
+    let id = send(&mut world, alice, &asked);
+    world
+        .act(alice, |client, now| client.withdraw(now, id))
+        .unwrap();
+    world.run(200_000);
+    assert_eq!(outcomes(&world, alice, id), [SendOutcome::Withdrawn]);
+    assert!(!world.saw(alice, |event| *event == Happened::WindowClosed(id)));
+}
+
+#[test]
+fn a_message_without_an_answer_may_have_arrived_and_be_reported() {
+    let mut world = open_world(8);
+    let alice = world.phone("alice", Transport::Udp);
+    world.phone("bob", Transport::Udp);
+    world.register_all();
+    world
+        .server()
+        .script(Rule::on("MESSAGE").then(Then::Delay(33_000)));
+    let asked = Outgoing::text(BOB, "x").with_delivery_report();
+    let id = send(&mut world, alice, &asked);
+    world.run(60_000);
+    assert_eq!(
+        outcomes(&world, alice, id),
+        [SendOutcome::Failed(Failure::Timeout)]
     );
-    assert!(matches!(
-        outcome(&mut world, alice, id),
-        SendOutcome::Failed(_)
-    ));
-    world.run(120_000);
-    assert_eq!(outcomes(&world, alice, id).len(), 1);
-    assert!(
-        world.phones[alice]
-            .events
-            .iter()
-            .filter(|event| **event == Happened::WindowClosed(id))
-            .count()
-            <= 1
-    );
+    assert_eq!(seen(&world, alice), [(Some(id), BOB.into(), DELIVERED)]);
 }
 
 #[test]

@@ -440,7 +440,6 @@ impl Engine<'_> {
             return;
         };
         let path_id = request.path;
-        self.keep_cseq(path_id, request.cseq);
         self.forget_transaction(row);
         self.free_row(row);
         let config = self.core.policy.registration();
@@ -475,7 +474,6 @@ impl Engine<'_> {
         let Some(request) = self.requests.get(row.0).copied() else {
             return;
         };
-        self.keep_cseq(request.path, request.cseq);
         self.forget_transaction(row);
         self.free_row(row);
         self.fail_over(request.path, RegisterFailure::Timeout);
@@ -486,7 +484,6 @@ impl Engine<'_> {
         let Some(request) = self.requests.get(row.0).copied() else {
             return;
         };
-        self.keep_cseq(request.path, request.cseq);
         self.free_row(row);
         if let Some(status) = Status::new(401) {
             let failed = RegisterFailure::Status {
@@ -497,8 +494,9 @@ impl Engine<'_> {
         }
     }
 
-    /// Retries with credentials count the CSeq of the row up; the next REGISTER goes on from there.
-    fn keep_cseq(&mut self, path_id: PathId, cseq: u32) {
+    /// Retries with credentials count the CSeq of the row up; the next REGISTER goes on from there,
+    /// whatever becomes of this one (RFC 3261 §10.2.4).
+    pub(crate) fn keep_cseq(&mut self, path_id: PathId, cseq: u32) {
         if let Some(path) = self.path_mut(path_id) {
             path.cseq = path.cseq.max(cseq);
         }
@@ -540,10 +538,6 @@ impl Engine<'_> {
     }
 
     fn register_ok(&mut self, row: Row, path_id: PathId, message: &Message<'_>) {
-        let Some(request) = self.requests.get(row.0).copied() else {
-            return;
-        };
-        self.keep_cseq(path_id, request.cseq);
         self.forget_transaction(row);
         self.free_row(row);
         let granted = self.granted(path_id, message);

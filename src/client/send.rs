@@ -216,6 +216,12 @@ impl Engine<'_> {
             .get_mut(row.0)
             .ok_or(CommandError::UnknownId)?;
         match request.state {
+            // It went out once, and its flow was lost or nobody answered: it may have arrived.
+            RequestState::Queued | RequestState::Challenged { .. }
+                if request.resent != 0 || request.tried != 0 =>
+            {
+                return Err(CommandError::WrongState);
+            }
             // Nothing of it went out, or all that did was refused for want of credentials.
             RequestState::Queued | RequestState::Challenged { .. } => {}
             RequestState::InFlight | RequestState::Ended(_) | RequestState::Free => {

@@ -228,8 +228,8 @@ impl Engine<'_> {
         Launch::Launched
     }
 
-    /// The size of a request as it would go out now on the main flow of a path, credentials
-    /// included, or a reserve for them where none are known (OMA IM 8.1).
+    /// The size of a request as it would go out now on the main flow of a path, with the
+    /// credentials that are known.
     pub(crate) fn size(&self, request: &Request, path: PathId, flow: FlowId) -> usize {
         let Some((kept, flow)) = request.block.zip(self.flow(flow)) else {
             return 0;
@@ -264,14 +264,19 @@ impl Engine<'_> {
             |sink| slots.write(blocks, &account, &policy, &hop, kept, request.cuts, sink),
             &mut [],
         );
-        let size = match written {
+        match written {
             Ok((len, _)) => len,
             Err(small) => small.needed,
-        };
-        if request.is_message() && slots.is_empty() && self.may_be_challenged() {
-            size.saturating_add(usize::from(policy.credentials_reserve))
+        }
+    }
+
+    /// What credentials may add to a request for which none are known (OMA IM 8.1).
+    pub(crate) fn credentials_to_come(&self, request: &Request) -> usize {
+        if self.auth_slots(request.path, request.kind.auth()).is_empty() && self.may_be_challenged()
+        {
+            usize::from(self.core.policy.credentials_reserve)
         } else {
-            size
+            0
         }
     }
 

@@ -126,7 +126,9 @@ impl Engine<'_> {
         let Some(PathState::Up { flow }) = self.path(request.path).map(|path| path.state) else {
             return Err(CommandError::WrongState);
         };
-        let size = self.size(request, request.path, flow);
+        let size = self
+            .size(request, request.path, flow)
+            .saturating_add(self.credentials_to_come(request));
         if size >= PAGER_LIMIT && !self.vouched() {
             return Err(CommandError::TooLargeForPager { size });
         }

@@ -272,7 +272,10 @@ impl Engine<'_> {
 
     /// What credentials may add to a request for which none are known (OMA IM 8.1).
     pub(crate) fn credentials_to_come(&self, request: &Request) -> usize {
-        if self.auth_slots(request.path, request.kind.auth()).is_empty() && self.may_be_challenged()
+        if self
+            .auth_slots(request.path, request.kind.auth())
+            .is_empty()
+            && self.may_be_challenged()
         {
             usize::from(self.core.policy.credentials_reserve)
         } else {

@@ -243,9 +243,13 @@ impl<'a> Engine<'a> {
 
     /// The first of the waiting events.
     fn event(self, out: &'a mut [u8]) -> Output<'a> {
-        let Some(record) = self.core.events.pop_front() else {
+        let Some(record) = self.core.events.front().copied() else {
             return Output::Idle(self.deadline());
         };
+        if let Record::Reports { block, next, trust } = record {
+            return self.report_event(block, next, trust, out);
+        }
+        self.core.events.pop_front();
         Output::Event(match record {
             Record::Registered { path, expires } => {
                 let block = self.path(path).and_then(|path| path.associated);
@@ -285,9 +289,8 @@ impl<'a> Engine<'a> {
                 feature_tag: tags::FEATURE_TAG,
             },
             Record::Challenge { id } => return self.challenge_event(id, out),
-            Record::Reports { block, next, trust } => {
-                return self.report_event(block, next, trust, out);
-            }
+            // It was dealt with above: it stays in front until it is at its end.
+            Record::Reports { .. } => return self.poll(out),
         })
     }
 
@@ -332,6 +335,7 @@ impl<'a> Engine<'a> {
     ) -> Output<'a> {
         let found = match nth_report(self.arena.get(block), next) {
             None => {
+                self.core.events.pop_front();
                 self.core.spent = Some(block);
                 return self.poll(out);
             }
@@ -342,13 +346,9 @@ impl<'a> Engine<'a> {
                 Some(id.and_then(|id| self.awaiting(id)))
             }
         };
-        // The rest of the body comes before anything else. There was room: this was its place.
-        let rest = Record::Reports {
-            block,
-            next: next.saturating_add(1),
-            trust,
-        };
-        let _ = self.core.events.push_front(rest);
+        if let Some(Record::Reports { next, .. }) = self.core.events.front_mut() {
+            *next = next.saturating_add(1);
+        }
         let Some(id) = found else {
             self.core.stats.reports_unread = self.core.stats.reports_unread.saturating_add(1);
             return self.poll(out);

@@ -72,7 +72,8 @@ impl Engine<'_> {
                     target,
                     identity: UriText::new(identity).unwrap_or(target),
                     display: display.or_else(|| Quoted::new(configured?).ok()),
-                    user_agent: Text::new(str(Field::UserAgent)).unwrap_or(Text::fixed("")),
+                    user_agent: Text::new(str(Field::UserAgent))
+                        .unwrap_or(const { Text::fixed("") }),
                     content_type,
                     body: message.body,
                     anonymity: message.anonymity,

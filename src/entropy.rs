@@ -46,25 +46,6 @@ impl Entropy {
         u64::from_le_bytes(self.take())
     }
 
-    /// A random number below `n`; zero if `n` is zero.
-    ///
-    /// No value is likelier than another by more than `n` in 2^64.
-    pub(crate) fn below(&mut self, n: u64) -> u64 {
-        let wide = u128::from(self.u64()).wrapping_mul(u128::from(n)) >> 64;
-        // The product of two 64-bit numbers, shifted by 64, is below 2^64.
-        #[allow(clippy::cast_possible_truncation)]
-        let value = wide as u64;
-        value
-    }
-
-    /// A random number from `low` to `high`, both included; `low` if they are the wrong way round.
-    pub(crate) fn between(&mut self, low: u64, high: u64) -> u64 {
-        match high.saturating_sub(low).checked_add(1) {
-            Some(n) => low.saturating_add(self.below(n)),
-            None => self.u64(),
-        }
-    }
-
     /// Fills `out` with random characters of `a` to `z` and `2` to `7`, five bits each.
     pub(crate) fn token(&mut self, out: &mut [u8]) {
         for twelve in out.chunks_mut(12) {
@@ -155,22 +136,6 @@ mod tests {
         let mut next = [0; 96];
         rand_chacha::ChaCha12Rng::from_seed(ours.key).fill_bytes(&mut next);
         assert_eq!(ours.u32().to_le_bytes(), next[92..]);
-    }
-
-    #[test]
-    fn ranges_hold_and_are_even() {
-        let mut e = Entropy::new([3; 32]);
-        assert_eq!(e.below(0), 0);
-        assert_eq!(e.below(1), 0);
-        assert_eq!(e.between(5, 5), 5);
-        assert_eq!(e.between(6, 5), 6);
-        assert_ne!(e.between(0, u64::MAX), e.between(0, u64::MAX));
-        let mut seen = [0_u32; 10];
-        for _ in 0..10_000 {
-            seen[usize::try_from(e.between(40, 49) - 40).unwrap()] += 1;
-        }
-        // 1,000 expected; 5 standard deviations are 150.
-        assert!(seen.iter().all(|n| (850..1150).contains(n)), "{seen:?}");
     }
 
     #[test]

@@ -123,6 +123,17 @@ impl<S: Storage> Storage for &mut S {
 }
 
 #[cfg(feature = "alloc")]
+impl<S: Storage> sealed::Sealed for alloc::boxed::Box<S> {}
+
+/// So that a client of much storage moves cheaply.
+#[cfg(feature = "alloc")]
+impl<S: Storage> Storage for alloc::boxed::Box<S> {
+    fn parts(&mut self) -> Parts<'_> {
+        (**self).parts()
+    }
+}
+
+#[cfg(feature = "alloc")]
 pub use heap::{Heap, HeapLimits};
 
 #[cfg(feature = "alloc")]

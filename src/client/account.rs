@@ -49,11 +49,6 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    pub(crate) const EMPTY: Self = Self {
-        block: None,
-        ends: [0; FIELDS],
-    };
-
     /// Checks the text of `config` and keeps it.
     pub(crate) fn new(config: &Config<'_>, arena: &mut Arena<'_>) -> Result<Self, ConfigError> {
         let address =

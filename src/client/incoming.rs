@@ -71,7 +71,7 @@ impl Engine<'_> {
         }
         if !content_type.is(b"message", b"cpim") {
             if is_report_type(&content_type) {
-                return self.report_in(&served, key, message.body(), &content_type);
+                return self.report_in(&served, key, message.body());
             }
             return self.plain(served, key, &from, None);
         }
@@ -81,9 +81,7 @@ impl Engine<'_> {
                 self.answer(&served, key, 400, Extra::None);
                 Item::Nothing
             }
-            Ok(cpim) if is_report(cpim.content()) => {
-                self.report_in(&served, key, message.body(), &content_type)
-            }
+            Ok(cpim) if is_report(cpim.content()) => self.report_in(&served, key, message.body()),
             Ok(cpim) => self.plain(served, key, &from, Some(cpim)),
         }
     }
@@ -304,14 +302,8 @@ impl Engine<'_> {
     }
 
     /// A report on a message of ours: kept, answered, and told at the next polls.
-    fn report_in<'b>(
-        &mut self,
-        served: &Served<'_, 'b>,
-        key: ServerKey,
-        body: &[u8],
-        media: &ContentType<'b>,
-    ) -> Item<'b> {
-        self.keep_report(served, key, media, |out| {
+    fn report_in<'b>(&mut self, served: &Served<'_, 'b>, key: ServerKey, body: &[u8]) -> Item<'b> {
+        self.keep_report(served, key, |out| {
             let place = out
                 .get_mut(..body.len())
                 .ok_or(crate::wire::sink::TooSmall { needed: body.len() })?;
@@ -325,12 +317,10 @@ impl Engine<'_> {
         &mut self,
         served: &Served<'_, '_>,
         key: ServerKey,
-        media: &ContentType<'_>,
         mut write: impl FnMut(&mut [u8]) -> Result<usize, crate::wire::sink::TooSmall>,
     ) {
         // The type goes before the document: its boundary is needed to read it.
         let kind = served.message.header(Name::ContentType).unwrap_or_default();
-        let _ = media;
         let head = kind.len().min(usize::from(u8::MAX));
         let written = self.arena.alloc_with(|out| {
             let needed = head.saturating_add(1);
@@ -369,33 +359,26 @@ impl Engine<'_> {
         media: ContentType<'b>,
         encoding: &'b [u8],
     ) -> Item<'b> {
-        use crate::wire::deflate::inflate;
         let body = served.message.body();
         if is_report_type(&media) || media.is(b"message", b"cpim") {
             let mut report = false;
-            // Read once to tell, and kept if it is a report. Both within what the arena has free.
+            // Inflated once to see what it is, and again if it is a report: within what the arena
+            // has free either way.
             let probe = self.arena.alloc_with(|out| {
-                let inflated = inflate(encoding, body, out)?;
-                report = is_report_type(&media)
-                    || Cpim::parse(inflated).is_ok_and(|cpim| is_report(cpim.content()));
-                Ok(inflated.len())
+                inflated(encoding, body, out, |content| {
+                    report = is_report_type(&media)
+                        || Cpim::parse(content).is_ok_and(|cpim| is_report(cpim.content()));
+                })
             });
-            if let Ok(block) = probe {
-                self.arena.free(block);
-            }
-            match (probe, report) {
-                (Ok(_), true) => {
-                    self.keep_report(&served, key, &media, |out| {
-                        inflate(encoding, body, out).map(|inflated| inflated.len())
-                    });
-                    return Item::Nothing;
-                }
-                (Ok(_), false) => {}
-                (Err(_), _) => {
-                    // RFC 3261 §21.4.11: inflated, it is more than can be taken.
-                    self.answer(&served, key, 413, Extra::None);
-                    return Item::Nothing;
-                }
+            let Ok(block) = probe else {
+                // RFC 3261 §21.4.11: inflated, it is more than can be taken.
+                self.answer(&served, key, 413, Extra::None);
+                return Item::Nothing;
+            };
+            self.arena.free(block);
+            if report {
+                self.keep_report(&served, key, |out| inflated(encoding, body, out, |_| ()));
+                return Item::Nothing;
             }
         }
         self.plain(served, key, from, None)
@@ -437,6 +420,25 @@ impl Engine<'_> {
         for seen in self.seen.iter_mut().filter(|seen| seen.0 == copy) {
             *seen = Seen::FREE;
         }
+    }
+}
+
+/// Inflates a body into `out`. What is too long, or no deflate data, is refused alike: as more
+/// than can be taken.
+#[cfg(feature = "deflate")]
+fn inflated(
+    encoding: &[u8],
+    body: &[u8],
+    out: &mut [u8],
+    mut look: impl FnMut(&[u8]),
+) -> Result<usize, crate::wire::sink::TooSmall> {
+    let needed = out.len().saturating_add(1);
+    match crate::wire::deflate::inflate(encoding, body, out) {
+        Ok(content) => {
+            look(content);
+            Ok(content.len())
+        }
+        Err(_) => Err(crate::wire::sink::TooSmall { needed }),
     }
 }
 

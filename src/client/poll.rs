@@ -242,7 +242,7 @@ impl<'a> Engine<'a> {
     }
 
     /// The first of the waiting events.
-    fn event(mut self, out: &'a mut [u8]) -> Output<'a> {
+    fn event(self, out: &'a mut [u8]) -> Output<'a> {
         let Some(record) = self.core.events.pop_front() else {
             return Output::Idle(self.deadline());
         };
@@ -324,7 +324,7 @@ impl<'a> Engine<'a> {
 
     /// One report of a body that holds one or several.
     fn report_event(
-        mut self,
+        self,
         block: Block,
         next: u16,
         trust: crate::client::event::Trust,

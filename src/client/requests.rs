@@ -141,7 +141,9 @@ impl Engine<'_> {
             return Launch::Wait;
         };
         let size = self.size(&request, path, main);
-        if request.is_pager() && size >= PAGER_LIMIT && !self.vouched() {
+        // A report has no other mode to go by, so the choice of OMA IM 8.1 is not for it; on our own
+        // hop RFC 3261 §18.1.1 still moves it to a stream.
+        if request.is_message() && size >= PAGER_LIMIT && !self.vouched() {
             return Launch::TooLarge(size);
         }
         let Some(flow) = self.flow_for(path, main, size) else {
@@ -266,7 +268,7 @@ impl Engine<'_> {
             Ok((len, _)) => len,
             Err(small) => small.needed,
         };
-        if request.is_pager() && slots.is_empty() && self.may_be_challenged() {
+        if request.is_message() && slots.is_empty() && self.may_be_challenged() {
             size.saturating_add(usize::from(policy.credentials_reserve))
         } else {
             size

@@ -18,7 +18,6 @@ use crate::limits::RESERVE;
 use crate::sip::auth::Attempts;
 use crate::sip::draft::Cuts;
 use crate::sip::transaction::key::{hash, hash_ignoring_case};
-use crate::wire::scan;
 use crate::wire::uri::{Scheme, Uri};
 use crate::wire::writer::{Quoted, Text, UriText};
 
@@ -295,10 +294,4 @@ impl Engine<'_> {
             }
         }
     }
-}
-
-/// Whether a value names a type of a family (`text`), without regard to case.
-pub(crate) fn is_main_type(value: &[u8], main: &[u8]) -> bool {
-    let (name, rest) = scan::Class::TOKEN.split(scan::trim_lws(value));
-    scan::eq_ignore_case(name, main) && scan::trim_start(rest).first() == Some(&b'/')
 }

@@ -38,7 +38,7 @@ pub(crate) const ACCEPT_ENCODING: &str = "identity";
 
 /// What an answer carries beyond the fields that every response copies.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Extra<'a> {
+pub(crate) enum Extra {
     None,
     /// Allow (405).
     Allow,
@@ -52,8 +52,6 @@ pub(crate) enum Extra<'a> {
     RetryAfter(u32),
     /// What this client can do (OPTIONS).
     Capabilities,
-    /// A reason phrase instead of the usual one.
-    Reason(Text<'a>),
 }
 
 /// How a request is known: to its transaction, and among its copies.
@@ -175,7 +173,7 @@ impl Engine<'_> {
         served: &Served<'_, '_>,
         key: ServerKey,
         status: u16,
-        extra: Extra<'_>,
+        extra: Extra,
     ) {
         self.answer_incoming(served, key, status, extra, None);
     }
@@ -187,7 +185,7 @@ impl Engine<'_> {
         served: &Served<'_, '_>,
         key: ServerKey,
         status: u16,
-        extra: Extra<'_>,
+        extra: Extra,
         incoming: Option<IncomingId>,
     ) -> bool {
         let tag = self.core.entropy.u32();
@@ -268,7 +266,7 @@ impl Engine<'_> {
         source: SocketAddr,
         message: &Message<'_>,
         status: u16,
-        extra: Extra<'_>,
+        extra: Extra,
     ) {
         let Some(code) = Status::new(status) else {
             return;
@@ -466,7 +464,7 @@ impl Engine<'_> {
         &mut self,
         block: Block,
         status: Status,
-        extra: Extra<'_>,
+        extra: Extra,
     ) -> Result<Block, crate::arena::NoRoom> {
         self.arena.rewrite(block, |old, out| {
             let old = Message::parse(old).ok();
@@ -487,13 +485,9 @@ pub(crate) fn response(
     source: SocketAddr,
     status: Status,
     tag: u32,
-    extra: Extra<'_>,
+    extra: Extra,
 ) -> Result<usize, TooSmall> {
-    let reason = match extra {
-        Extra::Reason(text) => Some(text),
-        _ => None,
-    };
-    let mut w = MessageWriter::response(out, status, reason);
+    let mut w = MessageWriter::response(out, status, None);
     let mut vias = message.values(Name::Via);
     if let Some(via) = vias.next() {
         w.header(Name::Via, ReceivedVia { via, source });
@@ -520,9 +514,9 @@ pub(crate) fn response(
     w.no_body().finish()
 }
 
-fn put_extra(w: &mut MessageWriter<'_>, extra: Extra<'_>, request: Option<&Message<'_>>) {
+fn put_extra(w: &mut MessageWriter<'_>, extra: Extra, request: Option<&Message<'_>>) {
     match extra {
-        Extra::None | Extra::Reason(_) => {}
+        Extra::None => {}
         Extra::Allow => w.header(Name::Allow, Text::fixed(ALLOW)),
         Extra::Accept => w.header(Name::Accept, Text::fixed(ACCEPT)),
         Extra::AcceptEncoding => w.header(Name::AcceptEncoding, Text::fixed(ACCEPT_ENCODING)),
@@ -552,9 +546,4 @@ pub(crate) const fn reliability(transport: Transport) -> Reliability {
 /// A time in ticks of 256 ms, for rows that have to be small; the end of time after 34 years.
 pub(crate) fn ticks(at: Instant) -> u32 {
     u32::try_from(at.as_millis() >> 8).unwrap_or(u32::MAX)
-}
-
-/// The first bytes of a value up to white space: for names in lists.
-pub(crate) fn first_token(value: &[u8]) -> &[u8] {
-    scan::Class::TOKEN.split(value).0
 }

@@ -26,7 +26,7 @@ pub(crate) enum Wire {
 
 /// A transaction.
 #[derive(Clone, Copy, Debug)]
-pub struct Txn {
+pub(crate) struct Txn {
     pub(crate) machine: Machine,
     pub(crate) flow: FlowId,
     pub(crate) wire: Wire,
@@ -90,7 +90,7 @@ impl Txn {
 
 /// A request of ours from command to terminal event.
 #[derive(Clone, Copy, Debug)]
-pub struct Request {
+pub(crate) struct Request {
     pub(crate) state: RequestState,
     pub(crate) kind: RequestKind,
     /// The kept request: as drafted, or as it last went out.
@@ -179,6 +179,11 @@ impl Request {
         resent: 0,
     };
 
+    /// Whether it is a message of the application's.
+    pub(crate) const fn is_message(&self) -> bool {
+        matches!(self.kind, RequestKind::Message { .. })
+    }
+
     /// Whether it counts for its target's queue (RFC 3428 §8).
     pub(crate) const fn is_pager(&self) -> bool {
         matches!(
@@ -190,7 +195,7 @@ impl Request {
 
 /// A message that came in and may have reports sent on it.
 #[derive(Clone, Copy, Debug)]
-pub struct Ticket {
+pub(crate) struct Ticket {
     /// `None`: the row is free.
     pub(crate) id: Option<IncomingId>,
     /// Hash of (sender, Message-ID).
@@ -230,7 +235,7 @@ impl Ticket {
 
 /// A message of ours whose reports are waited for (8.1.1 NOTE 3).
 #[derive(Clone, Copy, Debug)]
-pub struct Awaited {
+pub(crate) struct Awaited {
     /// `None`: the row is free.
     pub(crate) id: Option<SendId>,
     /// Hash of the Message-ID.
@@ -251,7 +256,7 @@ impl Awaited {
 /// RFC 3261 §17.2.2: the final response is sent again until Timer J; §8.2.7 allows to build it
 /// anew from the retransmitted request, which then echoes status and To tag.
 #[derive(Clone, Copy, Debug)]
-pub struct Echo {
+pub(crate) struct Echo {
     pub(crate) key: Option<ServerKey>,
     pub(crate) merge: Option<MergeKey>,
     pub(crate) tag: u32,
@@ -273,7 +278,7 @@ impl Echo {
 
 /// A message that was handed out: hash of (sender, Message-ID); 0: none.
 #[derive(Clone, Copy, Debug)]
-pub struct Seen(pub(crate) u64);
+pub(crate) struct Seen(pub(crate) u64);
 
 impl Seen {
     pub(crate) const FREE: Self = Self(0);

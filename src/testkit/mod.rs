@@ -9,6 +9,8 @@
 //! |---|---|
 //! | [`net`] | datagrams and streams with latency, jitter, loss, duplication, reordering, splitting; address translation; black holes; connections that break |
 //! | [`server`] | registrar with digest, MESSAGE routing, store-and-forward, groups, scripted misbehaviour; sans-IO, so it serves real sockets too |
+//! | [`phone`] | a client with sockets and an application |
+//! | [`world`] | phones and servers on one network |
 //! | [`log`] | the event log |
 //! | [`ladder`] | terminal text |
 //! | [`export`] | Mermaid, JSON lines |
@@ -36,6 +38,8 @@ pub mod ladder;
 pub mod log;
 pub mod net;
 pub mod pcap;
+pub mod phone;
 pub mod rng;
 pub mod server;
 pub mod sip;
+pub mod world;

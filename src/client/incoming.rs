@@ -4,6 +4,7 @@
 //! and told as events, everything else is the application's. A copy of a message that was handed
 //! out is answered and goes no further. What a later report will need is kept as a ticket.
 
+use crate::client::account::Field;
 use crate::client::engine::Engine;
 use crate::client::event::{IncomingMessage, Item, TextCheck, Trust, Validity, Want, Wanted};
 use crate::client::records::Record;
@@ -23,6 +24,7 @@ use crate::wire::imdn::{DeliveryStatus, DisplayStatus, is_report};
 use crate::wire::message::Message;
 use crate::wire::name::Name;
 use crate::wire::scan;
+use crate::wire::uri::Uri;
 
 /// How many asserted identities are looked at: one SIP and one tel URI (RFC 3325 §9.1).
 const MAX_ASSERTED: usize = 2;
@@ -221,16 +223,23 @@ impl Engine<'_> {
         let Some(target) = delivery.or(display) else {
             return none;
         };
+        // To is the sender's word: a report speaks for an identity only if it is one of ours.
+        let account = self.core.account.get(&self.arena, Field::ImAddress);
+        let mut own = heapless::Vec::<u8, 256>::new();
+        let recipient = match Uri::parse(called(served.message)) {
+            Ok(uri) if self.is_own(&uri) => called(served.message),
+            _ if own.extend_from_slice(account).is_ok() => &own,
+            _ => return none,
+        };
         let text = TicketText {
             target: target.uri,
             sender: sender_addr,
-            recipient: called(served.message),
+            recipient,
             message_id: asked.message_id.unwrap_or_default(),
             datetime: asked.datetime.unwrap_or_default(),
             original_to: cpim.original_to().ok().flatten().map(|to| to.uri),
         };
-        // Anything in a target that is no URI would come back to us in a request of ours.
-        if crate::wire::writer::UriText::new(target.uri).is_err() {
+        if !self.can_reach(target.uri) {
             return none;
         }
         let Some(at) = self.free_ticket() else {

@@ -186,6 +186,18 @@ impl Engine<'_> {
         UriText::new(bytes).map_err(|_| CommandError::Target)
     }
 
+    /// Whether a report can go to a URI as it stands.
+    pub(crate) fn can_reach(&self, uri: &[u8]) -> bool {
+        let tls = |path| self.hop_transport(path) == Some(Transport::Tls);
+        UriText::new(uri).is_ok()
+            && match Uri::parse(uri).map(|uri| uri.scheme()) {
+                Ok(Scheme::Sip) => true,
+                Ok(Scheme::Sips) => self.usable_path().is_some_and(tls),
+                Ok(Scheme::Tel) => self.core.policy.tel_targets == TelTargets::Keep,
+                Ok(_) | Err(_) => false,
+            }
+    }
+
     /// Whether an identity is one of the user's: the IM Address, or one that the registrar named.
     fn check_identity(&self, identity: &str) -> Result<(), CommandError> {
         let uri = Uri::parse(identity.as_bytes()).map_err(|_| CommandError::Identity)?;

@@ -254,9 +254,9 @@ pub(crate) struct TicketText<'a> {
 }
 
 /// Writes a ticket; `routes` are the IMDN-Record-Route URIs, topmost first.
-pub(crate) fn ticket<'a>(
-    text: &TicketText<'a>,
-    routes: impl Iterator<Item = &'a str>,
+pub(crate) fn ticket<'r>(
+    text: &TicketText<'_>,
+    routes: impl Iterator<Item = &'r str>,
     out: &mut [u8],
 ) -> Result<usize, TooSmall> {
     let mut sink = Sink::new(out);

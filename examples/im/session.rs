@@ -420,7 +420,10 @@ impl Session {
             let ready = self
                 .driver
                 .command(&mut self.inbox, |client, _| client.is_ready());
-            let Some((to, text)) = self.unsent.pop_front().filter(|_| ready) else {
+            if !ready {
+                break;
+            }
+            let Some((to, text)) = self.unsent.pop_front() else {
                 break;
             };
             let mut message = Outgoing::text(&to, &text);

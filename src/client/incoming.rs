@@ -23,6 +23,7 @@ use crate::wire::imdn::{DeliveryStatus, DisplayStatus, is_report};
 use crate::wire::message::Message;
 use crate::wire::name::Name;
 use crate::wire::scan;
+use crate::wire::uri::Uri;
 
 /// How many asserted identities are looked at: one SIP and one tel URI (RFC 3325 §9.1).
 const MAX_ASSERTED: usize = 2;
@@ -230,7 +231,8 @@ impl Engine<'_> {
             original_to: cpim.original_to().ok().flatten().map(|to| to.uri),
         };
         // Anything in a target that is no URI would come back to us in a request of ours.
-        if crate::wire::writer::UriText::new(target.uri).is_err() {
+        let routable = Uri::parse(target.uri).is_ok_and(|uri| !matches!(uri, Uri::Other(_)));
+        if !routable || crate::wire::writer::UriText::new(target.uri).is_err() {
             return none;
         }
         let Some(at) = self.free_ticket() else {

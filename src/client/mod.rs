@@ -64,6 +64,8 @@
 //! every limit, [`crate::config`] every decision, [`crate::storage`] the memory.
 
 mod account;
+#[cfg(feature = "testkit")]
+mod audit;
 mod credentials;
 mod engine;
 mod event;
@@ -80,6 +82,8 @@ mod serve;
 pub(crate) mod slots;
 mod stats;
 
+#[cfg(feature = "testkit")]
+pub use audit::Holders;
 pub use credentials::Answer;
 pub use event::{
     CloseReason, Deadline, Direction, Event, FlowInfo, IncomingMessage, Item, Open, OpenFailure,

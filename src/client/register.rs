@@ -94,8 +94,7 @@ impl Engine<'_> {
         match self.core.role {
             Role::Registrant => {}
             Role::Adopted => {
-                self.withdraw_all();
-                self.core.role = Role::Idle;
+                self.leave();
                 self.emit(Record::Deregistered);
                 return Ok(());
             }
@@ -143,16 +142,28 @@ impl Engine<'_> {
         let Role::Leaving { until } = self.core.role else {
             return;
         };
-        let done = self.core.paths.iter().all(|path| {
+        if !self.is_over() && self.core.now < until {
+            return;
+        }
+        self.leave();
+        self.emit(Record::Deregistered);
+    }
+
+    /// Whether no path has or gets a registration.
+    fn is_over(&self) -> bool {
+        self.core.paths.iter().all(|path| {
             matches!(
                 path.registration.state(),
                 State::Unregistered | State::Failed
             )
-        });
-        if !done && self.core.now < until {
-            return;
-        }
+        })
+    }
+
+    /// Nothing is registered any more: flows are closed, what came with the registration is
+    /// forgotten, and what still waits or is under way ends.
+    fn leave(&mut self) {
         self.core.role = Role::Idle;
+        let config = self.core.policy.registration();
         for at in 0..self.core.policy.hops {
             let path_id = PathId(at);
             self.drop_register(path_id);
@@ -166,14 +177,15 @@ impl Engine<'_> {
             {
                 self.drop_flow(id, CloseReason::NotNeeded);
             }
-            let config = self.core.policy.registration();
             if let Some(path) = self.path_mut(path_id) {
                 path.state = PathState::Down;
                 path.long = crate::client::flows::LongFlow::None;
+                path.reopen = None;
+                path.failover = None;
                 path.registration = crate::sip::registration::Registration::new(&config);
             }
         }
-        self.emit(Record::Deregistered);
+        self.withdraw_all();
     }
 
     /// `Client::adopt_registration` and `Client::registration_changed`.
@@ -220,9 +232,7 @@ impl Engine<'_> {
         if self.core.role != Role::Adopted {
             return Err(CommandError::WrongState);
         }
-        self.core.role = Role::Idle;
-        self.withdraw_all();
-        self.forget_registration(PathId(0));
+        self.leave();
         self.emit(Record::Lost { path: PathId(0) });
         Ok(())
     }
@@ -256,9 +266,9 @@ impl Engine<'_> {
                             path: path_id,
                             failure,
                         });
-                        if path_id == PathId(0) && self.core.role == Role::Registrant {
+                        if self.core.role == Role::Registrant && self.is_over() {
                             // `register` starts anew.
-                            self.core.role = Role::Idle;
+                            return self.leave();
                         }
                     }
                 }

@@ -323,7 +323,8 @@ pub enum ReportOutcome {
     Failed(Failure),
     /// The peer refused reports lately.
     PeerRefuses,
-    /// More reports a minute than configured, for longer than can be waited.
+    /// More reports than the configured rate or the storage has room for, for longer than can be
+    /// waited.
     TooMany,
 }
 

@@ -127,7 +127,9 @@ impl Engine<'_> {
         let Some(PathState::Up { flow }) = self.path(request.path).map(|path| path.state) else {
             return Err(CommandError::WrongState);
         };
-        let size = self.size(request, request.path, flow);
+        let size = self
+            .size(request, request.path, flow)
+            .saturating_add(self.credentials_to_come(request));
         if size >= PAGER_LIMIT && !self.vouched() {
             return Err(CommandError::TooLargeForPager { size });
         }
@@ -217,6 +219,12 @@ impl Engine<'_> {
             .get_mut(row.0)
             .ok_or(CommandError::UnknownId)?;
         match request.state {
+            // It went out once, and its flow was lost or nobody answered: it may have arrived.
+            RequestState::Queued | RequestState::Challenged { .. }
+                if request.resent != 0 || request.tried != 0 =>
+            {
+                return Err(CommandError::WrongState);
+            }
             // Nothing of it went out, or all that did was refused for want of credentials.
             RequestState::Queued | RequestState::Challenged { .. } => {}
             RequestState::InFlight | RequestState::Ended(_) | RequestState::Free => {

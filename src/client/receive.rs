@@ -49,6 +49,7 @@ impl Engine<'_> {
     }
 
     fn stream<'b>(&mut self, flow: FlowId, bytes: &'b [u8]) -> Received<'b> {
+        let now = self.core.now;
         let Some(known) = self.flow_mut(flow) else {
             return Received {
                 consumed: bytes.len(),
@@ -56,19 +57,25 @@ impl Engine<'_> {
             };
         };
         match known.framer.next(bytes) {
-            Frame::NeedMore => Received {
-                consumed: 0,
-                item: Item::More,
-            },
+            Frame::NeedMore => {
+                if let (false, Some(keep)) = (known.framer.is_between(), known.keep.as_mut()) {
+                    // RFC 5626 §4.4.1: a pong can only come behind the message that is coming in.
+                    keep.receiving(now);
+                }
+                Received {
+                    consumed: 0,
+                    item: Item::More,
+                }
+            }
             Frame::KeepAlive { kind, consumed } => {
-                match kind {
+                // Two pongs with nothing between them look like a ping; what is waited for is a pong.
+                let keep = self.flow_mut(flow).and_then(|flow| flow.keep.as_mut());
+                let action = keep.map_or(KeepAliveAction::Nothing, |keep| keep.pong());
+                if kind == KeepAlive::Ping && action == KeepAliveAction::Nothing {
                     // RFC 5626 §4.4.1: a double CRLF is answered with one.
-                    KeepAlive::Ping => self.one_shot(flow, OneShotBytes::Pong),
-                    KeepAlive::Pong => {
-                        let keep = self.flow_mut(flow).and_then(|flow| flow.keep.as_mut());
-                        let action = keep.map_or(KeepAliveAction::Nothing, |keep| keep.pong());
-                        self.keep_alive_action(flow, action);
-                    }
+                    self.one_shot(flow, OneShotBytes::Pong);
+                } else {
+                    self.keep_alive_action(flow, action);
                 }
                 Received {
                     consumed,

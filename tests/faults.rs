@@ -136,6 +136,8 @@ struct Run<S> {
     blocked: Vec<(Instant, IpAddr)>,
     addresses: Vec<IpAddr>,
     shows: Vec<bool>,
+    /// When the server forgot its nonces last.
+    forgot: Option<Instant>,
     tally: Tally,
 }
 
@@ -223,6 +225,7 @@ impl<S: Storage> Run<S> {
             addresses,
             shows: (0..phones).map(|_| dice.below(2) == 0).collect(),
             dice,
+            forgot: None,
             tally: Tally {
                 runs: 1,
                 ..Tally::default()
@@ -505,7 +508,13 @@ impl<S: Storage> Run<S> {
                     _ => Habit::Silent,
                 };
             }
-            _ => self.world.server().forget_nonces(),
+            // A request answers two challenges of a realm; a server that forgets twice meanwhile has
+            // refused it.
+            _ if self.forgot.is_none_or(|at| self.now().since(at) > 2 * T1_64) => {
+                self.forgot = Some(self.now());
+                self.world.server().forget_nonces();
+            }
+            _ => {}
         }
         self.look();
     }

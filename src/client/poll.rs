@@ -95,11 +95,12 @@ impl<'a> Engine<'a> {
         if let Some((flow, why)) = self.core.closing.pop_front() {
             return Output::Close { flow, why };
         }
-        if !self.core.events.is_empty() {
-            return self.event(out);
-        }
+        // A message ends before the registration that it went by, and before a report on it.
         if let Some(event) = self.ended() {
             return Output::Event(event);
+        }
+        if !self.core.events.is_empty() {
+            return self.event(out);
         }
         Output::Idle(self.deadline())
     }

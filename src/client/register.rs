@@ -68,6 +68,28 @@ impl Engine<'_> {
         Ok(())
     }
 
+    /// A path was refused for good. With the last one the client is where it began, and
+    /// `register` starts anew.
+    fn path_failed(&mut self, path_id: PathId) {
+        if self.core.role != Role::Registrant {
+            return;
+        }
+        self.shut(path_id);
+        let over = |path: &crate::client::flows::Path| {
+            matches!(
+                path.registration.state(),
+                State::Unregistered | State::Failed
+            )
+        };
+        if self.core.paths.iter().all(over) {
+            let config = self.core.policy.registration();
+            for path in &mut self.core.paths {
+                path.registration = crate::sip::registration::Registration::new(&config);
+            }
+            self.core.role = Role::Idle;
+        }
+    }
+
     fn start_path(&mut self, path_id: PathId) {
         let config = self.core.policy.registration();
         let (call_id, tag) = (self.core.entropy.u64(), self.core.entropy.u64());
@@ -94,6 +116,7 @@ impl Engine<'_> {
         match self.core.role {
             Role::Registrant => {}
             Role::Adopted => {
+                self.shut(PathId(0));
                 self.withdraw_all();
                 self.core.role = Role::Idle;
                 self.emit(Record::Deregistered);
@@ -157,22 +180,14 @@ impl Engine<'_> {
             let path_id = PathId(at);
             self.drop_register(path_id);
             self.forget_registration(path_id);
-            while let Some(id) = self
-                .core
-                .flows
-                .iter()
-                .find(|flow| flow.path == Some(path_id))
-                .map(|flow| flow.id)
-            {
-                self.drop_flow(id, CloseReason::NotNeeded);
-            }
+            self.shut(path_id);
             let config = self.core.policy.registration();
             if let Some(path) = self.path_mut(path_id) {
-                path.state = PathState::Down;
-                path.long = crate::client::flows::LongFlow::None;
                 path.registration = crate::sip::registration::Registration::new(&config);
             }
         }
+        // What was under way went down with its flow.
+        self.withdraw_all();
         self.emit(Record::Deregistered);
     }
 
@@ -221,6 +236,7 @@ impl Engine<'_> {
             return Err(CommandError::WrongState);
         }
         self.core.role = Role::Idle;
+        self.shut(PathId(0));
         self.withdraw_all();
         self.forget_registration(PathId(0));
         self.emit(Record::Lost { path: PathId(0) });
@@ -256,10 +272,7 @@ impl Engine<'_> {
                             path: path_id,
                             failure,
                         });
-                        if path_id == PathId(0) && self.core.role == Role::Registrant {
-                            // `register` starts anew.
-                            self.core.role = Role::Idle;
-                        }
+                        self.path_failed(path_id);
                     }
                 }
             }
@@ -509,9 +522,12 @@ impl Engine<'_> {
             return;
         };
         let first = matches!(path.registration.state(), State::Registering { .. });
-        if !first {
+        if !first || self.core.role != Role::Registrant {
             return self.register_failed(path_id, failed);
         }
+        let Some(path) = self.path_mut(path_id) else {
+            return;
+        };
         path.failover = Some(failed);
         let flow = match path.state {
             PathState::Up { flow } => Some(flow),
@@ -766,6 +782,11 @@ impl Engine<'_> {
             && requires_outbound(message)
             && self.path(second).is_some_and(idle)
         {
+            // The first one can have moved to the second hop meanwhile.
+            let hop = 1_u8.saturating_sub(self.path(path_id).map_or(0, |path| path.hop));
+            if let Some(path) = self.path_mut(second) {
+                path.hop = hop;
+            }
             self.start_path(second);
         }
     }

@@ -209,9 +209,23 @@ impl Engine<'_> {
             unmarked: UnmarkedNonce::TryAgain,
             answers: 2,
         };
+        // The registrar has shown which realms are ours; nobody else on the way is told anything
+        // that depends on the secret (CVE-2021-41158).
+        let registrar = match (purpose, realm) {
+            (Purpose::Other, None) => self.path(path).map(|path| path.auth_register.auth.clone()),
+            _ => None,
+        };
+        let ours = |challenge: &Challenge<'_>| {
+            registrar
+                .as_ref()
+                .is_none_or(|auth| !auth.is_foreign(challenge.realm))
+        };
         let by_kind = |by: Challenger| {
             let challenges = message.all(by.challenge()).flat_map(Challenges::new);
-            challenges.filter_map(move |challenge| Some((by, challenge.ok()?)))
+            challenges
+                .filter_map(|challenge| challenge.ok())
+                .filter(&ours)
+                .map(move |challenge| (by, challenge))
         };
         let challenges = by_kind(Challenger::Server).chain(by_kind(Challenger::Proxy));
         let has_secret = self.core.policy.secret != SecretKind::None;

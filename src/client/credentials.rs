@@ -148,8 +148,17 @@ impl Engine<'_> {
         self.core.policy.secret != SecretKind::None
     }
 
-    /// The credentials for the next request.
+    /// The credentials for the next request: none while the application has not given the secret.
     pub(crate) fn auth_slots(&self, path: PathId, purpose: Purpose) -> AuthSlots {
+        let mut slots = self.challenges(path, purpose);
+        if self.core.policy.secret == SecretKind::Ask && self.core.given.is_none() {
+            slots.slots.clear();
+        }
+        slots
+    }
+
+    /// The challenges that the next request can answer, secret or not.
+    pub(crate) fn challenges(&self, path: PathId, purpose: Purpose) -> AuthSlots {
         let mut slots = Vec::new();
         if let Some(path) = self.path(path) {
             let place = match purpose {

@@ -298,7 +298,7 @@ impl<'a> Engine<'a> {
             .iter()
             .find_map(|request| match request.state {
                 RequestState::Challenged { id: of, .. } if of == id => self
-                    .auth_slots(request.path, request.kind.auth())
+                    .challenges(request.path, request.kind.auth())
                     .first_block(),
                 _ => None,
             });

@@ -326,6 +326,15 @@ impl<'a> Arena<'a> {
         }
     }
 
+    /// Moves all blocks to the start. Says how many bytes and how many rows hold them: what is
+    /// behind can be cut off, and put back later in its initial state.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn settle(&mut self) -> (usize, usize) {
+        self.compact();
+        let live = self.spans.iter().rposition(|s| s.generation & 1 == 1);
+        (self.top(), live.map_or(0, |last| last.saturating_add(1)))
+    }
+
     fn span_mut(&mut self, block: Block) -> Option<&mut Span> {
         let span = self
             .spans

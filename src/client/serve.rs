@@ -10,9 +10,9 @@ use core::net::SocketAddr;
 use crate::arena::Block;
 use crate::client::engine::{Engine, OneShotBytes};
 use crate::client::event::{Item, Trust};
-use crate::client::slots::{Echo, Machine, Txn, Wire};
+use crate::client::slots::{Echo, Handed, Machine, Txn, Wire};
 use crate::config::{Strangers, Transport};
-use crate::id::{FlowId, IncomingId};
+use crate::id::FlowId;
 use crate::sip::transaction::{
     InviteServer, MergeKey, NonInviteServer, OldFields, Reliability, RequestKey, ServerAction,
     ServerKey, TopVia,
@@ -186,7 +186,7 @@ impl Engine<'_> {
         key: ServerKey,
         status: u16,
         extra: Extra,
-        incoming: Option<IncomingId>,
+        incoming: Option<Handed>,
     ) -> bool {
         let tag = self.core.entropy.u32();
         let Some(code) = Status::new(status) else {
@@ -517,9 +517,11 @@ pub(crate) fn response(
 fn put_extra(w: &mut MessageWriter<'_>, extra: Extra, request: Option<&Message<'_>>) {
     match extra {
         Extra::None => {}
-        Extra::Allow => w.header(Name::Allow, Text::fixed(ALLOW)),
-        Extra::Accept => w.header(Name::Accept, Text::fixed(ACCEPT)),
-        Extra::AcceptEncoding => w.header(Name::AcceptEncoding, Text::fixed(ACCEPT_ENCODING)),
+        Extra::Allow => w.header(Name::Allow, const { Text::fixed(ALLOW) }),
+        Extra::Accept => w.header(Name::Accept, const { Text::fixed(ACCEPT) }),
+        Extra::AcceptEncoding => {
+            w.header(Name::AcceptEncoding, const { Text::fixed(ACCEPT_ENCODING) })
+        }
         Extra::Unsupported => {
             let required = request.into_iter().flat_map(|m| m.values(Name::Require));
             w.list(Name::Unsupported, required.map(Raw));
@@ -527,10 +529,10 @@ fn put_extra(w: &mut MessageWriter<'_>, extra: Extra, request: Option<&Message<'
         Extra::RetryAfter(seconds) => w.header(Name::RetryAfter, seconds),
         Extra::Capabilities => {
             // RFC 3261 §11.2.
-            w.header(Name::Allow, Text::fixed(ALLOW));
-            w.header(Name::Accept, Text::fixed(ACCEPT));
-            w.header(Name::AcceptEncoding, Text::fixed(ACCEPT_ENCODING));
-            w.header(Name::Supported, Text::fixed("path, outbound"));
+            w.header(Name::Allow, const { Text::fixed(ALLOW) });
+            w.header(Name::Accept, const { Text::fixed(ACCEPT) });
+            w.header(Name::AcceptEncoding, const { Text::fixed(ACCEPT_ENCODING) });
+            w.header(Name::Supported, const { Text::fixed("path, outbound") });
         }
     }
 }

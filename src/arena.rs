@@ -11,6 +11,7 @@
 //! blocks form a list in address order; the end of the last one is where the tail begins.
 
 use crate::wire::sink::TooSmall;
+use core::cell::Cell;
 
 /// No span: the end of the list.
 const NIL: u16 = u16::MAX;
@@ -311,8 +312,13 @@ impl<'a> Arena<'a> {
         let mut to = 0_u32;
         let mut index = self.state.first;
         while let Some(span) = self.spans.get_mut(usize::from(index)) {
-            if span.start != to && self.bytes.get(span.range()).is_some() {
-                self.bytes.copy_within(span.range(), to as usize);
+            let gap = span.start.saturating_sub(to) as usize;
+            let region = self.bytes.get_mut(to as usize..span.end());
+            if let (1.., Some(region)) = (gap, region) {
+                let cells = Cell::from_mut(region).as_slice_of_cells();
+                for (to, from) in cells.iter().zip(cells.get(gap..).unwrap_or_default()) {
+                    to.set(from.get());
+                }
                 span.start = to;
             }
             to = to.saturating_add(span.len);

@@ -352,7 +352,12 @@ impl Engine<'_> {
                 told: Told::No,
             },
         );
+        let long = core::mem::replace(&mut path.long, LongFlow::None);
         if let PathState::Up { flow } = old {
+            self.drop_flow(flow, CloseReason::NextCandidate);
+        }
+        // The stream leads to the same server as the main flow, and goes with it.
+        if let LongFlow::Open { flow } = long {
             self.drop_flow(flow, CloseReason::NextCandidate);
         }
     }

@@ -4,6 +4,7 @@
 //! and told as events, everything else is the application's. A copy of a message that was handed
 //! out is answered and goes no further. What a later report will need is kept as a ticket.
 
+use crate::client::account::Field;
 use crate::client::engine::Engine;
 use crate::client::event::{IncomingMessage, Item, TextCheck, Trust, Validity, Want, Wanted};
 use crate::client::records::Record;
@@ -60,12 +61,13 @@ impl Engine<'_> {
         }
         let trusted = served.trust == Trust::Path;
         let believed = trusted && self.core.policy.assertion == Assertion::Asserted;
-        let asserted = message
-            .values(Name::PAssertedIdentity)
-            .filter(|_| believed)
-            .filter_map(|value| NameAddr::parse(value).ok().map(|addr| addr.uri))
-            .take(MAX_ASSERTED)
-            .collect();
+        let mut asserted = heapless::Vec::new();
+        for value in message.values(Name::PAssertedIdentity).filter(|_| believed) {
+            // More than there is room for are not looked at.
+            if let Ok(addr) = NameAddr::parse(value) {
+                let _ = asserted.push(addr.uri);
+            }
+        }
         let from = From { asserted, addr };
         if let Some(encoding) = encoding {
             return self.encoded(served, key, &from, content_type, encoding);
@@ -222,17 +224,23 @@ impl Engine<'_> {
         let Some(target) = delivery.or(display) else {
             return none;
         };
+        // To is the sender's word: a report speaks for an identity only if it is one of ours.
+        let account = self.core.account.get(&self.arena, Field::ImAddress);
+        let mut own = heapless::Vec::<u8, 256>::new();
+        let recipient = match Uri::parse(called(served.message)) {
+            Ok(uri) if self.is_own(&uri) => called(served.message),
+            _ if own.extend_from_slice(account).is_ok() => &own,
+            _ => return none,
+        };
         let text = TicketText {
             target: target.uri,
             sender: sender_addr,
-            recipient: called(served.message),
+            recipient,
             message_id: asked.message_id.unwrap_or_default(),
             datetime: asked.datetime.unwrap_or_default(),
             original_to: cpim.original_to().ok().flatten().map(|to| to.uri),
         };
-        // Anything in a target that is no URI would come back to us in a request of ours.
-        let routable = Uri::parse(target.uri).is_ok_and(|uri| !matches!(uri, Uri::Other(_)));
-        if !routable || crate::wire::writer::UriText::new(target.uri).is_err() {
+        if !self.can_reach(target.uri) {
             return none;
         }
         let Some(at) = self.free_ticket() else {

@@ -295,9 +295,13 @@ impl<'a> Engine<'a> {
 
     /// The first of the waiting events.
     fn event(self) -> Output<'a> {
-        let Some(record) = self.core.events.pop_front() else {
+        let Some(record) = self.core.events.front().copied() else {
             return Output::Idle(None);
         };
+        if let Record::Reports { block, next, trust } = record {
+            return self.report_event(block, next, trust);
+        }
+        self.core.events.pop_front();
         Output::Event(match record {
             Record::Registered { path, expires } => {
                 let block = self.path(path).and_then(|path| path.associated);
@@ -337,9 +341,8 @@ impl<'a> Engine<'a> {
                 feature_tag: tags::FEATURE_TAG,
             },
             Record::Challenge { id } => return self.challenge_event(id),
-            Record::Reports { block, next, trust } => {
-                return self.report_event(block, next, trust);
-            }
+            // It was dealt with above: it stays in front until it is at its end.
+            Record::Reports { .. } => return Output::Idle(None),
         })
     }
 
@@ -384,13 +387,10 @@ impl<'a> Engine<'a> {
             }
             Some(Err(())) | None => None,
         };
-        // The rest of the body comes before anything else. There was room: this was its place.
-        let rest = Record::Reports {
-            block,
-            next: next.saturating_add(1),
-            trust,
-        };
-        let _ = self.core.events.push_front(rest);
+        // The rest of the body comes before anything else.
+        if let Some(Record::Reports { next, .. }) = self.core.events.front_mut() {
+            *next = next.saturating_add(1);
+        }
         let Some(Ok(imdn)) = nth_report(self.arena.into_bytes(block), next) else {
             return Output::Idle(None);
         };

@@ -357,7 +357,7 @@ impl Engine<'_> {
                 .unwrap_or_default();
             let get = |field| account.slice(text, field);
             let str = |field| core::str::from_utf8(get(field)).unwrap_or("");
-            let unknown = UriText::fixed(tags::ANONYMOUS_URI);
+            let unknown = const { UriText::fixed(tags::ANONYMOUS_URI) };
             let registrar = UriText::new(get(Field::Registrar)).unwrap_or(unknown);
             let address_of_record = UriText::new(get(Field::ImAddress)).unwrap_or(unknown);
             let mut w = MessageWriter::request(out, Method::Register, registrar);
@@ -382,15 +382,17 @@ impl Engine<'_> {
             // RFC 3261 §10.2.1.1: for a registrar that does not read the parameter.
             w.header(Name::Expires, seconds);
             // RFC 3327 §5.1; RFC 5626 §4.2.1.
-            let supported = if outbound {
-                "path, outbound, gruu"
-            } else {
-                "path, gruu"
-            };
-            w.header(Name::Supported, Text::fixed(supported));
+            w.header(
+                Name::Supported,
+                if outbound {
+                    const { Text::fixed("path, outbound, gruu") }
+                } else {
+                    const { Text::fixed("path, gruu") }
+                },
+            );
             w.header(
                 Name::UserAgent,
-                Text::new(str(Field::UserAgent)).unwrap_or(Text::fixed("")),
+                Text::new(str(Field::UserAgent)).unwrap_or(const { Text::fixed("") }),
             );
             let len = w.no_body().finish()?;
             cuts = Cuts::of_draft(line, ident, len);
@@ -409,7 +411,7 @@ impl Engine<'_> {
                 .block()
                 .map(|block| blocks.get(block))
                 .unwrap_or_default();
-            let unknown = UriText::fixed(tags::ANONYMOUS_URI);
+            let unknown = const { UriText::fixed(tags::ANONYMOUS_URI) };
             let registrar = UriText::new(account.slice(text, Field::Registrar)).unwrap_or(unknown);
             let own = UriText::new(account.slice(text, Field::ImAddress)).unwrap_or(unknown);
             let mut w = MessageWriter::request(out, Method::Options, registrar);

@@ -215,7 +215,7 @@ impl Engine<'_> {
                 .map(|block| blocks.get(block))
                 .unwrap_or_default();
             let agent = core::str::from_utf8(account.slice(text, Field::UserAgent));
-            let agent = Text::new(agent.unwrap_or("")).unwrap_or(Text::fixed(""));
+            let agent = Text::new(agent.unwrap_or("")).unwrap_or(const { Text::fixed("") });
             let (len, new) = pager::report(blocks.get(ticket), kind, agent, &fresh, out)?;
             cuts = new;
             Ok(len)

@@ -72,7 +72,8 @@ impl Engine<'_> {
                     target,
                     identity: UriText::new(identity).unwrap_or(target),
                     display: display.or_else(|| Quoted::new(configured?).ok()),
-                    user_agent: Text::new(str(Field::UserAgent)).unwrap_or(Text::fixed("")),
+                    user_agent: Text::new(str(Field::UserAgent))
+                        .unwrap_or(const { Text::fixed("") }),
                     content_type,
                     body: message.body,
                     anonymity: message.anonymity,
@@ -184,6 +185,18 @@ impl Engine<'_> {
             _ => return Err(CommandError::Target),
         };
         UriText::new(bytes).map_err(|_| CommandError::Target)
+    }
+
+    /// Whether a report can go to a URI as it stands.
+    pub(crate) fn can_reach(&self, uri: &[u8]) -> bool {
+        let tls = |path| self.hop_transport(path) == Some(Transport::Tls);
+        UriText::new(uri).is_ok()
+            && match Uri::parse(uri).map(|uri| uri.scheme()) {
+                Ok(Scheme::Sip) => true,
+                Ok(Scheme::Sips) => self.usable_path().is_some_and(tls),
+                Ok(Scheme::Tel) => self.core.policy.tel_targets == TelTargets::Keep,
+                Ok(_) | Err(_) => false,
+            }
     }
 
     /// Whether an identity is one of the user's: the IM Address, or one that the registrar named.

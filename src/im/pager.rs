@@ -160,7 +160,7 @@ pub(crate) fn message(parts: &Parts<'_>, out: &mut [u8]) -> Result<(usize, Cuts)
     }
     let mut body_len = 0;
     let done = if wrapped {
-        w.body_with(Text::fixed("message/cpim"), |sink| {
+        w.body_with(const { Text::fixed("message/cpim") }, |sink| {
             let start = sink.len();
             put_cpim(sink, parts);
             body_len = sink.len().saturating_sub(start);
@@ -214,7 +214,9 @@ fn put_ident(w: &mut MessageWriter<'_>, parts: &Parts<'_>, display: Option<Quote
     let tag = [Param::tag(Token::random(&parts.fresh.tag))];
     let from = match parts.anonymity {
         // Step 4; RFC 3323 §4.1.1.3.
-        Anonymity::Id => NameAddr::new(ANONYMOUS).display(Quoted::fixed(tags::ANONYMOUS_NAME)),
+        Anonymity::Id => {
+            NameAddr::new(ANONYMOUS).display(const { Quoted::fixed(tags::ANONYMOUS_NAME) })
+        }
         Anonymity::None => NameAddr {
             display,
             ..NameAddr::new(parts.identity)
@@ -231,10 +233,13 @@ fn put_common(w: &mut MessageWriter<'_>, parts: &Parts<'_>) {
     w.header(Name::PPreferredIdentity, NameAddr::new(parts.identity));
     if parts.anonymity == Anonymity::Id {
         // Step 4.
-        w.header(Name::Privacy, Token::fixed(tags::PRIVACY_ID));
+        w.header(Name::Privacy, const { Token::fixed(tags::PRIVACY_ID) });
     }
     // Step 1.
-    w.header(Name::AcceptContact, Text::fixed(tags::ACCEPT_CONTACT));
+    w.header(
+        Name::AcceptContact,
+        const { Text::fixed(tags::ACCEPT_CONTACT) },
+    );
     // Step 3; F.1.
     w.header(Name::UserAgent, parts.user_agent);
 }
@@ -254,9 +259,9 @@ pub(crate) struct TicketText<'a> {
 }
 
 /// Writes a ticket; `routes` are the IMDN-Record-Route URIs, topmost first.
-pub(crate) fn ticket<'a>(
-    text: &TicketText<'a>,
-    routes: impl Iterator<Item = &'a str>,
+pub(crate) fn ticket<'r>(
+    text: &TicketText<'_>,
+    routes: impl Iterator<Item = &'r str>,
     out: &mut [u8],
 ) -> Result<usize, TooSmall> {
     let mut sink = Sink::new(out);
@@ -320,7 +325,7 @@ pub(crate) fn report(
         identity: uri(recipient),
         display: None,
         user_agent,
-        content_type: Text::fixed("message/imdn+xml"),
+        content_type: const { Text::fixed("message/imdn+xml") },
         body: b"",
         anonymity: Anonymity::None,
         reports: Notifications::NONE,
@@ -336,7 +341,7 @@ pub(crate) fn report(
     let ident = w.len();
     put_common(&mut w, &parts);
     let mut body_len = 0;
-    let done = w.body_with(Text::fixed("message/cpim"), |sink| {
+    let done = w.body_with(const { Text::fixed("message/cpim") }, |sink| {
         let start = sink.len();
         let mut cpim = CpimWriter::new(sink, Party::new(parts.identity));
         let to = Party::new(uri(sender));
@@ -366,7 +371,7 @@ pub(crate) fn report(
             .into(),
         };
         cpim.content(parts.content_type)
-            .disposition(Token::fixed("notification"))
+            .disposition(const { Token::fixed("notification") })
             .body_with(|sink| document.put(sink));
         body_len = sink.len().saturating_sub(start);
     });

@@ -28,8 +28,9 @@ pub const MAX_MESSAGE: usize = 65_535;
 /// Events that may wait to be polled.
 pub const EVENTS: usize = 8;
 
-/// Octets of the arena that no command takes: answers and retries need them.
-pub const RESERVE: usize = 1024;
+/// Octets of the arena that no command takes: answers and retries need them, and a pager request
+/// that has to be built again may have this many.
+pub const RESERVE: usize = crate::im::tags::PAGER_LIMIT;
 
 /// Stateless answers that may wait to be polled.
 pub(crate) const ONE_SHOTS: usize = 4;

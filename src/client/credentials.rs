@@ -288,6 +288,10 @@ impl Engine<'_> {
     fn retry_with_credentials(&mut self, row: Row) {
         if let Some(request) = self.requests.get_mut(row.0) {
             request.cseq = request.cseq.saturating_add(1);
+            let (kind, path, cseq) = (request.kind, request.path, request.cseq);
+            if kind == RequestKind::Register {
+                self.keep_cseq(path, cseq);
+            }
         }
         self.requeue(row);
     }

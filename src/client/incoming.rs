@@ -9,7 +9,7 @@ use crate::client::engine::Engine;
 use crate::client::event::{IncomingMessage, Item, TextCheck, Trust, Validity, Want, Wanted};
 use crate::client::records::Record;
 use crate::client::serve::{ACCEPT, Extra, Served};
-use crate::client::slots::{Seen, Ticket, TicketState};
+use crate::client::slots::{Handed, Seen, Ticket, TicketState};
 use crate::config::{Assertion, DeliveryReports, DisplayReports};
 use crate::id::IncomingId;
 use crate::im::imdn::{Asked, Core, Origin, Outcome, Sender, report_target};
@@ -111,7 +111,11 @@ impl Engine<'_> {
             return Item::Nothing;
         }
         let id = IncomingId(self.next_id());
-        if !self.answer_incoming(&served, key, 200, Extra::None, Some(id)) {
+        let handed = Handed {
+            id,
+            copy: copy.unwrap_or(0),
+        };
+        if !self.answer_incoming(&served, key, 200, Extra::None, Some(handed)) {
             return Item::Nothing;
         }
         let wants = match cpim {

@@ -14,7 +14,7 @@ use crate::client::flows::{LongFlow, PathState, Told};
 use crate::client::records::Record;
 use crate::client::requests::Step;
 use crate::client::serve::ticks;
-use crate::client::slots::{Echo, Ending, Machine, RequestKind, RequestState, Txn, Wire};
+use crate::client::slots::{Echo, Ending, Handed, Machine, RequestKind, RequestState, Txn, Wire};
 use crate::config::{DeliveryReports, Transport};
 use crate::error::Failure;
 use crate::id::{ChallengeId, FlowId, PathId, SendId};
@@ -225,7 +225,7 @@ impl<'a> Engine<'a> {
                 status,
             });
         }
-        if let Some(id) = incoming
+        if let Some(Handed { id, .. }) = incoming
             && self.core.policy.delivery_reports == DeliveryReports::Automatic
         {
             // That the message does not want one is no fault.

@@ -452,7 +452,6 @@ impl Engine<'_> {
             return;
         };
         let path_id = request.path;
-        self.keep_cseq(path_id, request.cseq);
         self.forget_transaction(row);
         self.free_row(row);
         let config = self.core.policy.registration();
@@ -487,7 +486,6 @@ impl Engine<'_> {
         let Some(request) = self.requests.get(row.0).copied() else {
             return;
         };
-        self.keep_cseq(request.path, request.cseq);
         self.forget_transaction(row);
         self.free_row(row);
         self.fail_over(request.path, RegisterFailure::Timeout);
@@ -498,7 +496,6 @@ impl Engine<'_> {
         let Some(request) = self.requests.get(row.0).copied() else {
             return;
         };
-        self.keep_cseq(request.path, request.cseq);
         self.free_row(row);
         if let Some(status) = Status::new(401) {
             let failed = RegisterFailure::Status {
@@ -509,8 +506,9 @@ impl Engine<'_> {
         }
     }
 
-    /// Retries with credentials count the CSeq of the row up; the next REGISTER goes on from there.
-    fn keep_cseq(&mut self, path_id: PathId, cseq: u32) {
+    /// Retries with credentials count the CSeq of the row up; the next REGISTER goes on from there,
+    /// whatever becomes of this one (RFC 3261 §10.2.4).
+    pub(crate) fn keep_cseq(&mut self, path_id: PathId, cseq: u32) {
         if let Some(path) = self.path_mut(path_id) {
             path.cseq = path.cseq.max(cseq);
         }
@@ -552,10 +550,6 @@ impl Engine<'_> {
     }
 
     fn register_ok(&mut self, row: Row, path_id: PathId, message: &Message<'_>) {
-        let Some(request) = self.requests.get(row.0).copied() else {
-            return;
-        };
-        self.keep_cseq(path_id, request.cseq);
         self.forget_transaction(row);
         self.free_row(row);
         let granted = self.granted(path_id, message);
@@ -600,8 +594,11 @@ impl Engine<'_> {
         }
     }
 
-    /// The seconds of our own binding in a 200: found by instance and reg-id first, then by the
-    /// Contact user, which is random and ours (RFC 3261 §10.2.4, RFC 5626 §4.2.1).
+    /// The seconds of our own binding in a 200. With outbound it is found by instance and reg-id
+    /// (RFC 5626 §4.2.1), then by its URI, whose user is random and ours (RFC 3261 §10.2.4).
+    ///
+    /// Without a reg-id the instance alone comes last: the device can have an older binding, as can
+    /// our user at an address that we had before.
     fn granted(&self, path_id: PathId, message: &Message<'_>) -> u32 {
         let Some(path) = self.path(path_id) else {
             return 0;
@@ -610,6 +607,7 @@ impl Engine<'_> {
         let reg_id = self
             .is_outbound()
             .then(|| u32::from(path_id.0).saturating_add(1));
+        let address = self.contact_address(path_id);
         let of_instance = |contact: &Contact<'_>| {
             let ours = contact.instance().is_some_and(|urn| {
                 let bare = urn
@@ -624,6 +622,16 @@ impl Engine<'_> {
             let user = uri.and_then(|uri| uri.user());
             user.and_then(parse_contact_user) == Some((self.core.policy.key, path.contact))
         };
+        let of_uri = |contact: &Contact<'_>| {
+            let uri = contact.addr().and_then(|addr| addr.uri().ok());
+            let there = uri.is_some_and(|uri| {
+                let ip = uri.host().and_then(|host| host.ip());
+                address.is_some_and(|at| {
+                    ip == Some(at.ip()) && uri.port().unwrap_or(5060) == at.port()
+                })
+            });
+            there && of_user(contact)
+        };
         let header = message
             .header(Name::Expires)
             .and_then(|v| scan::parse_u32(v).ok());
@@ -632,14 +640,22 @@ impl Engine<'_> {
                 .values(Name::Contact)
                 .filter_map(|v| Contact::parse(v).ok())
         };
-        let found = contacts()
-            .find(of_user)
+        let found = reg_id
+            .and_then(|_| contacts().find(of_instance))
+            .or_else(|| contacts().find(of_uri))
+            .or_else(|| contacts().find(of_user))
             .or_else(|| contacts().find(of_instance));
         let seconds = found.map(|contact| {
             let own = contact.addr().and_then(|addr| addr.expires());
             own.or(header).unwrap_or(path.registration.expires())
         });
         seconds.unwrap_or(0)
+    }
+
+    /// The address that the Contact of a path shows.
+    fn contact_address(&self, path_id: PathId) -> Option<SocketAddr> {
+        let flow = self.flow(self.main_flow(path_id)?)?;
+        Some(self.path(path_id)?.public.unwrap_or(flow.local))
     }
 
     /// Service-Route and P-Associated-URI of a 200.

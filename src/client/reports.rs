@@ -67,10 +67,10 @@ impl Engine<'_> {
                     incoming: Some(of),
                     response: Some(block),
                     ..
-                } if *of == id => Some((at, *block)),
+                } if of.id == id => Some((at, *block, of.copy)),
                 _ => None,
             });
-        let (at, block) = waiting.ok_or(CommandError::UnknownId)?;
+        let (at, block, copy) = waiting.ok_or(CommandError::UnknownId)?;
         // The application said already that it has kept the message.
         if self.tickets.iter().any(|ticket| {
             ticket.id == Some(id) && (ticket.delivery.is_said() || ticket.display.is_said())
@@ -92,10 +92,9 @@ impl Engine<'_> {
             *of = status;
             *incoming = None;
         }
+        self.forget_seen(copy);
         // RFC 5438 §7.2.1: no report on a message that was not answered 2xx.
         if let Some(at) = self.tickets.iter().position(|ticket| ticket.id == Some(id)) {
-            let copy = self.tickets.get(at).map_or(0, |ticket| ticket.hash);
-            self.forget_seen(copy);
             self.drop_ticket(at);
         }
         Ok(())

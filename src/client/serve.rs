@@ -10,9 +10,9 @@ use core::net::SocketAddr;
 use crate::arena::Block;
 use crate::client::engine::{Engine, OneShotBytes};
 use crate::client::event::{Item, Trust};
-use crate::client::slots::{Echo, Machine, Txn, Wire};
+use crate::client::slots::{Echo, Handed, Machine, Txn, Wire};
 use crate::config::{Strangers, Transport};
-use crate::id::{FlowId, IncomingId};
+use crate::id::FlowId;
 use crate::sip::transaction::{
     InviteServer, MergeKey, NonInviteServer, OldFields, Reliability, RequestKey, ServerAction,
     ServerKey, TopVia,
@@ -186,7 +186,7 @@ impl Engine<'_> {
         key: ServerKey,
         status: u16,
         extra: Extra,
-        incoming: Option<IncomingId>,
+        incoming: Option<Handed>,
     ) -> bool {
         let tag = self.core.entropy.u32();
         let Some(code) = Status::new(status) else {

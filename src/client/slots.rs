@@ -52,7 +52,7 @@ pub(crate) enum Machine {
         tag: u32,
         status: u16,
         response: Option<Block>,
-        incoming: Option<IncomingId>,
+        incoming: Option<Handed>,
     },
     /// An INVITE that came in and was refused; `response` is kept for its retransmissions.
     InviteServer {
@@ -61,6 +61,14 @@ pub(crate) enum Machine {
         merge: Option<MergeKey>,
         response: Option<Block>,
     },
+}
+
+/// A message that was handed out, while its 200 can still be taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Handed {
+    pub(crate) id: IncomingId,
+    /// As in [`Seen`]; 0 without a Message-ID.
+    pub(crate) copy: u64,
 }
 
 /// The methods of our own requests, for matching by CSeq (RFC 3261 §17.1.3).

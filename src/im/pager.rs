@@ -42,7 +42,7 @@ pub struct Outgoing<'a> {
     pub reports: Notifications,
     /// Whether the content goes in CPIM also without reports.
     pub wrap: Wrap,
-    /// A subject, in CPIM (RFC 3862 §4.5) or as a header.
+    /// A subject, in CPIM (RFC 3862 §4.5) or as a header; never sent when anonymous.
     pub subject: Option<&'a str>,
     /// Seconds after which the message is of no use (RFC 3428 §7); needs the date.
     pub expires: Option<u32>,
@@ -166,7 +166,7 @@ pub(crate) fn message(parts: &Parts<'_>, out: &mut [u8]) -> Result<(usize, Cuts)
             body_len = sink.len().saturating_sub(start);
         })
     } else {
-        if let Some(subject) = parts.subject {
+        if let Some(subject) = shown_subject(parts) {
             w.header(Name::Subject, subject);
         }
         body_len = parts.body.len();
@@ -196,7 +196,7 @@ fn put_cpim(sink: &mut Sink<'_>, parts: &Parts<'_>) {
     if let Some(date) = parts.date {
         cpim.datetime(date);
     }
-    if let Some(subject) = parts.subject {
+    if let Some(subject) = shown_subject(parts) {
         cpim.subject(None, subject.as_str());
     }
     if !parts.reports.is_empty() {
@@ -205,6 +205,11 @@ fn put_cpim(sink: &mut Sink<'_>, parts: &Parts<'_>) {
         cpim.notifications(parts.reports);
     }
     cpim.content(parts.content_type).body(parts.body);
+}
+
+/// RFC 3323 §4.1: Subject is one of the fields that can reveal who sends.
+fn shown_subject<'a>(parts: &Parts<'a>) -> Option<Text<'a>> {
+    parts.subject.filter(|_| parts.anonymity == Anonymity::None)
 }
 
 const ANONYMOUS: UriText<'static> = UriText::fixed(tags::ANONYMOUS_URI);

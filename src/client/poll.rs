@@ -13,7 +13,6 @@ use crate::client::event::{
 use crate::client::flows::{LongFlow, PathState, Told};
 use crate::client::records::Record;
 use crate::client::requests::Step;
-use crate::client::serve::ticks;
 use crate::client::slots::{Echo, Ending, Handed, Machine, RequestKind, RequestState, Txn, Wire};
 use crate::config::{DeliveryReports, Transport};
 use crate::error::Failure;
@@ -217,14 +216,7 @@ impl<'a> Engine<'a> {
         // RFC 3261 §17.2.2: Timer J is 64·T1 on a datagram flow, and zero on a stream.
         if transport == Transport::Udp {
             let until = self.core.now.after(self.core.policy.timers.t1_64());
-            let until = ticks(until).saturating_add(1);
-            self.remember(Echo {
-                key: Some(key),
-                merge,
-                tag,
-                until,
-                status,
-            });
+            self.remember(Echo::new(key, merge, tag, status, until));
         }
         if let Some(Handed { id, .. }) = incoming
             && self.core.policy.delivery_reports == DeliveryReports::Automatic
@@ -388,6 +380,7 @@ impl<'a> Engine<'a> {
             }
             Some(Err(())) | None => None,
         };
+        // The rest of the body comes before anything else.
         if let Some(Record::Reports { next, .. }) = self.core.events.front_mut() {
             *next = next.saturating_add(1);
         }

@@ -17,7 +17,6 @@ use crate::sip::transaction::{
     InviteServer, MergeKey, NonInviteServer, OldFields, Reliability, RequestKey, ServerAction,
     ServerKey, TopVia,
 };
-use crate::time::Instant;
 use crate::wire::error::ParseError;
 use crate::wire::message::Message;
 use crate::wire::name::{Method, Name, Status};
@@ -366,8 +365,8 @@ impl Engine<'_> {
             }
             return true;
         }
-        let now = ticks(self.core.now);
-        let live = |echo: &&Echo| echo.key == Some(key) && echo.until > now;
+        let now = self.core.now;
+        let live = |echo: &&Echo| echo.answers(key) && echo.is_live(now);
         let Some(echo) = self.echoes.iter().find(live).copied() else {
             return false;
         };
@@ -400,7 +399,7 @@ impl Engine<'_> {
     }
 
     fn merged(&self, merge: MergeKey, key: ServerKey) -> bool {
-        let now = ticks(self.core.now);
+        let now = self.core.now;
         self.txns.iter().any(|txn| match &txn.machine {
             Machine::Server {
                 key: of, merge: m, ..
@@ -412,7 +411,7 @@ impl Engine<'_> {
         }) || self
             .echoes
             .iter()
-            .any(|echo| echo.merge == Some(merge) && echo.key != Some(key) && echo.until > now)
+            .any(|echo| echo.merges(merge) && !echo.answers(key) && echo.is_live(now))
     }
 
     fn ack(&mut self, key: ServerKey) {
@@ -469,8 +468,8 @@ impl Engine<'_> {
 
     /// Remembers the answer of a finished transaction; the oldest gives way.
     pub(crate) fn remember(&mut self, echo: Echo) {
-        let now = ticks(self.core.now);
-        let free = self.echoes.iter().position(|echo| echo.until <= now);
+        let now = self.core.now;
+        let free = self.echoes.iter().position(|echo| !echo.is_live(now));
         let at = free.unwrap_or_else(|| usize::from(self.core.next_echo));
         if free.is_none() {
             self.core.stats.echoes_evicted = self.core.stats.echoes_evicted.saturating_add(1);
@@ -567,9 +566,4 @@ pub(crate) const fn reliability(transport: Transport) -> Reliability {
     } else {
         Reliability::Unreliable
     }
-}
-
-/// A time in ticks of 256 ms, for rows that have to be small; the end of time after 34 years.
-pub(crate) fn ticks(at: Instant) -> u32 {
-    u32::try_from(at.as_millis() >> 8).unwrap_or(u32::MAX)
 }

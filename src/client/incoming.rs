@@ -122,6 +122,9 @@ impl Engine<'_> {
         }
         let whole = message.header(Name::ContentType).unwrap_or_default();
         let (content_type, body) = match &cpim {
+        let content_encoding = message
+            .header(Name::ContentEncoding)
+            .filter(|encoding| !is_identity(encoding));
             Some(cpim) => {
                 let content = cpim.content();
                 let named = content.headers.get("Content-Type");
@@ -143,12 +146,12 @@ impl Engine<'_> {
             called: called(message),
             subject: subject.or_else(|| message.header(Name::Subject)),
             content_type,
-            content_encoding: message.header(Name::ContentEncoding),
+            content_encoding,
             body,
             message_id: message_id.map(str::as_bytes),
             sent_at: sent_at(message, cpim.as_ref()),
             validity: self.validity(message),
-            text: text_check(content_type, body, message.header(Name::ContentEncoding)),
+            text: text_check(content_type, body, content_encoding),
             wants,
             trust: served.trust,
         })

@@ -40,7 +40,7 @@ impl<'a> Engine<'a> {
         self.pump();
         if let Some(one) = self.core.one_shots.front().copied() {
             let flow = one.flow;
-            let known = self.flow(flow).is_some();
+            let known = self.can_send(flow);
             match one.bytes {
                 OneShotBytes::Stun(bytes) if known => {
                     let Some(place) = out.get_mut(..bytes.len()) else {

@@ -110,8 +110,7 @@ impl Engine<'_> {
         if self.again(&served, key) {
             return Item::Nothing;
         }
-        if trust == Trust::Stranger && self.core.policy.strangers == Strangers::Drop {
-            self.core.stats.stranger = self.core.stats.stranger.saturating_add(1);
+        if self.is_dropped(flow) {
             return Item::Nothing;
         }
         if method == Method::Cancel {
@@ -311,6 +310,16 @@ impl Engine<'_> {
                     self.core.stats.answered_unparsable.saturating_add(1);
                 self.stateless(flow, source, message, status, Extra::None);
             }
+    /// Whether a flow belongs to no path, and what comes by such a flow is not even answered.
+    pub(crate) fn is_dropped(&mut self, flow: FlowId) -> bool {
+        let stranger = self.flow(flow).is_some_and(|flow| flow.path.is_none());
+        let dropped = stranger && self.core.policy.strangers == Strangers::Drop;
+        if dropped {
+            self.core.stats.stranger = self.core.stats.stranger.saturating_add(1);
+        }
+        dropped
+    }
+
             _ => self.core.stats.unparsable = self.core.stats.unparsable.saturating_add(1),
         }
         Item::Nothing
@@ -319,6 +328,9 @@ impl Engine<'_> {
     /// Bytes that are no message; answered if Via, From, To, Call-ID and CSeq are legible.
     pub(crate) fn unparsable<'b>(
         &mut self,
+        if self.is_dropped(flow) {
+            return Item::Nothing;
+        }
         flow: FlowId,
         bytes: &[u8],
         error: ParseError,

@@ -6,7 +6,8 @@
 //!
 //! | limit | where | when it is met |
 //! |---|---|---|
-//! | transactions, and requests under way | `TXNS` of the storage | `Full`, or 480/500 to the peer |
+//! | transactions, and requests under way | `TXNS` of the storage; a request row for each next hop is kept for its REGISTER, a transaction for requests of our own, INVITEs have half of the transactions at the most | `Full`, or 480/500 to the peer |
+//! | reports under way | half of `TXNS` of the storage | the next ones wait |
 //! | finished things remembered (answers to repeat, message ids seen, reports awaited) | `REMEMBERED` of the storage | the oldest is forgotten and counted |
 //! | octets of requests, answers, account and registration | `ARENA` of the storage | `Full`, or 480/500 to the peer |
 //! | one message | [`MAX_MESSAGE`] | 413 or 513 to the peer, `Full` to the application |

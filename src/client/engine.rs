@@ -294,6 +294,62 @@ impl Engine<'_> {
     }
 
     pub(crate) fn flow(&self, id: FlowId) -> Option<&Flow> {
+    /// A free row for a message or a report: a row for each next hop stays for its REGISTER, so
+    /// that no queue of messages costs the registration.
+    pub(crate) fn free_message_row(&self) -> Result<Row, CommandError> {
+        let free = self
+            .requests
+            .iter()
+            .filter(|request| request.state == RequestState::Free)
+            .count();
+        let refreshing = self
+            .requests
+            .iter()
+            .filter(|request| request.kind == RequestKind::Register)
+            .filter(|request| request.state != RequestState::Free)
+            .count();
+        let most = self.requests.len().saturating_sub(1);
+        let kept = usize::from(self.core.policy.hops).min(most);
+        let available = free.saturating_sub(kept.saturating_sub(refreshing));
+        if available == 0 {
+            return Err(CommandError::Full {
+                limit: Limit::Requests,
+                needed: 1,
+                available,
+            });
+        }
+        self.free_request()
+    }
+
+    /// A row for a request that came in; the last one is for requests of our own.
+    pub(crate) fn server_txn(&mut self) -> Option<usize> {
+        let usable = |txn: &&Txn| {
+            matches!(
+                txn.machine,
+                Machine::Free | Machine::Client { request: None, .. }
+            )
+        };
+        if self.txns.iter().filter(usable).count() > 1 {
+            self.free_txn()
+        } else {
+            None
+        }
+    }
+
+    /// A row for an INVITE that came in. It stays until the ACK, which a peer may never send:
+    /// so INVITEs have half of the rows at the most.
+    pub(crate) fn invite_txn(&mut self) -> Option<usize> {
+        let invites = self
+            .txns
+            .iter()
+            .filter(|txn| matches!(txn.machine, Machine::InviteServer { .. }));
+        if invites.count() < self.txns.len() / 2 {
+            self.server_txn()
+        } else {
+            None
+        }
+    }
+
         self.core.flows.iter().find(|flow| flow.id == id)
     }
 

@@ -127,10 +127,6 @@ impl Path {
 impl Engine<'_> {
     /// `Client::flow_opened`.
     pub(crate) fn flow_opened(&mut self, id: FlowId, info: &FlowInfo) {
-        if self.flow(id).is_some() || self.core.flows.len() >= MAX_FLOWS {
-            self.core.stats.flows_refused = self.core.stats.flows_refused.saturating_add(1);
-            return self.close(id, CloseReason::NotNeeded);
-        }
         let path = match info.origin {
             Origin::Accepted => None,
             Origin::Given(path) if usize::from(path.0) < MAX_PATHS => Some((path, Purpose::Main)),
@@ -141,6 +137,20 @@ impl Engine<'_> {
             },
             Origin::Given(_) => return self.close(id, CloseReason::NotNeeded),
         };
+        let stranger = self.core.flows.iter().find(|flow| flow.path.is_none());
+        if let (Some(stranger), true, true) = (
+            stranger.map(|flow| flow.id),
+            path.is_some(),
+            self.core.flows.len() >= MAX_FLOWS,
+        ) {
+            // What peers opened does not keep a path from its server.
+            self.core.stats.flows_refused = self.core.stats.flows_refused.saturating_add(1);
+            self.drop_flow(stranger, CloseReason::NotNeeded);
+        }
+        if self.flow(id).is_some() || self.core.flows.len() >= MAX_FLOWS {
+            self.core.stats.flows_refused = self.core.stats.flows_refused.saturating_add(1);
+            return self.close(id, CloseReason::NotNeeded);
+        }
         let limits = Limits {
             max_headers: MAX_HEAD.min(usize::from(self.core.policy.stream_buffer)),
             max_message: usize::from(self.core.policy.stream_buffer),
@@ -593,7 +603,9 @@ impl Engine<'_> {
                 && request.state != RequestState::Free
                 && request.path == path
         });
-        let Ok(row) = self.free_request() else { return };
+        let Ok(row) = self.free_message_row() else {
+            return;
+        };
         if under_way {
             return;
         }

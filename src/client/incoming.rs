@@ -247,6 +247,7 @@ impl Engine<'_> {
         }
         let Some(at) = self.free_ticket() else {
             return none;
+            self.core.stats.tickets_evicted = self.core.stats.tickets_evicted.saturating_add(1);
         };
         let routes = || cpim.record_routes().flatten().map(|route| route.uri);
         let room = self.arena.available();
@@ -291,15 +292,35 @@ impl Engine<'_> {
             return Some(at);
         }
         let busy =
+        let at = self.idle_ticket()?;
+        self.core.stats.tickets_evicted = self.core.stats.tickets_evicted.saturating_add(1);
+        self.drop_ticket(at);
+        Some(at)
+    }
+
+    /// Sees to it that so many octets of the arena are free, if need be at the cost of tickets
+    /// that nothing is under way for; the oldest goes first.
+    pub(crate) fn make_room(&mut self, needed: usize) -> bool {
+        while self.arena.available() < needed {
+            let Some(at) = self.idle_ticket() else {
+                return false;
+            };
+            self.core.stats.tickets_evicted = self.core.stats.tickets_evicted.saturating_add(1);
+            self.drop_ticket(at);
+        }
+        true
+    }
+
+    /// The oldest ticket that no report of which is due or under way.
+    fn idle_ticket(&self) -> Option<usize> {
             |state: TicketState| matches!(state, TicketState::UnderWay | TicketState::Due { .. });
         let (at, _) = self
             .tickets
             .iter()
             .enumerate()
             .filter(|(_, ticket)| !busy(ticket.delivery) && !busy(ticket.display))
+            .filter(|(_, ticket)| ticket.id.is_some())
             .min_by_key(|(_, ticket)| ticket.id)?;
-        self.core.stats.tickets_evicted = self.core.stats.tickets_evicted.saturating_add(1);
-        self.drop_ticket(at);
         Some(at)
     }
 
@@ -418,6 +439,9 @@ impl Engine<'_> {
         let at = usize::from(self.core.next_seen);
         if let Some(seen) = self.seen.get_mut(at) {
             *seen = Seen(copy);
+            if seen.0 != 0 {
+                self.core.stats.seen_evicted = self.core.stats.seen_evicted.saturating_add(1);
+            }
         }
         let next = self.core.next_seen.saturating_add(1);
         self.core.next_seen = if usize::from(next) < self.seen.len() {

@@ -195,7 +195,15 @@ impl Engine<'_> {
         kind: ReportKind,
         target: u64,
     ) -> Step {
-        let (Ok(row), Some(path)) = (self.free_request(), self.usable_path()) else {
+        // Half of the rows at the most: the application has messages too.
+        let reports = self
+            .requests
+            .iter()
+            .filter(|request| matches!(request.kind, RequestKind::Report { .. }));
+        if reports.count() >= self.requests.len().div_ceil(2) {
+            return Step::Nothing;
+        }
+        let (Ok(row), Some(path)) = (self.free_message_row(), self.usable_path()) else {
             return Step::Nothing;
         };
         let fresh = self.fresh();

@@ -13,6 +13,7 @@ use crate::client::event::{Item, Trust};
 use crate::client::slots::{Echo, Machine, Txn, Wire};
 use crate::config::{Strangers, Transport};
 use crate::id::{FlowId, IncomingId};
+use crate::limits::RESERVE;
 use crate::sip::transaction::{
     InviteServer, MergeKey, NonInviteServer, OldFields, Reliability, RequestKey, ServerAction,
     ServerKey, TopVia,
@@ -195,7 +196,12 @@ impl Engine<'_> {
         let written = self
             .arena
             .alloc_with(|out| response(out, message, source, code, tag, extra));
-        let slot = self.free_txn();
+        let slot = match served.method {
+            // Its answer is kept as well: not at the cost of a request of ours.
+            Method::Invite if self.arena.available() < RESERVE.saturating_mul(2) => None,
+            Method::Invite => self.invite_txn(),
+            _ => self.server_txn(),
+        };
         let (Ok(block), Some(slot)) = (written, slot) else {
             if let Ok(block) = written {
                 self.arena.free(block);

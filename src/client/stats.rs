@@ -46,6 +46,8 @@ stats! {
     completed_evicted,
     /// Messages that came twice and were not handed out again.
     duplicates,
+    /// Messages that are not known again by their Message-ID, for want of room.
+    seen_evicted,
     /// Messages whose reports cannot be sent any more, for want of room.
     tickets_evicted,
     /// Messages of ours whose reports are not waited for any more, for want of room.

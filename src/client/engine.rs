@@ -12,7 +12,9 @@ use crate::arena::{Arena, Block, NoRoom};
 use crate::client::account::Account;
 use crate::client::flows::{Flow, Path};
 use crate::client::records::Record;
-use crate::client::slots::{Awaited, Echo, Machine, Request, RequestState, Seen, Ticket, Txn};
+use crate::client::slots::{
+    Awaited, Echo, Machine, Request, RequestKind, RequestState, Seen, Ticket, Txn,
+};
 use crate::client::stats::Stats;
 use crate::config::{
     Assertion, Config, DeliveryReports, DigestFloor, DisplayReports, EndToEnd, KeepAlive, Nat,
@@ -205,7 +207,6 @@ pub(crate) struct Core {
     pub(crate) stranded: Option<Instant>,
     pub(crate) hash_seed: u64,
     pub(crate) next_id: u32,
-    pub(crate) next_echo: u16,
     pub(crate) next_seen: u16,
     pub(crate) stats: Stats,
 }
@@ -293,7 +294,6 @@ impl Engine<'_> {
         })
     }
 
-    pub(crate) fn flow(&self, id: FlowId) -> Option<&Flow> {
     /// A free row for a message or a report: a row for each next hop stays for its REGISTER, so
     /// that no queue of messages costs the registration.
     pub(crate) fn free_message_row(&self) -> Result<Row, CommandError> {
@@ -350,6 +350,7 @@ impl Engine<'_> {
         }
     }
 
+    pub(crate) fn flow(&self, id: FlowId) -> Option<&Flow> {
         self.core.flows.iter().find(|flow| flow.id == id)
     }
 

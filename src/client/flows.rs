@@ -432,6 +432,13 @@ impl Engine<'_> {
         self.flow_gone(id);
     }
 
+    /// Whether bytes can still go out on a flow: it is open, or it cannot be read any further and
+    /// its peer is told why before it is closed.
+    pub(crate) fn can_send(&self, id: FlowId) -> bool {
+        let framing = |(of, why): &(FlowId, CloseReason)| *of == id && *why == CloseReason::Framing;
+        self.flow(id).is_some() || self.core.closing.iter().any(framing)
+    }
+
     fn close(&mut self, id: FlowId, why: CloseReason) {
         // One place for each flow that there can be; a driver that opens more without draining
         // closes them itself.
@@ -442,13 +449,6 @@ impl Engine<'_> {
 
     /// `Client::network_changed`: every flow is worthless, every address given out is wrong.
     pub(crate) fn network_changed(&mut self) {
-    /// Whether bytes can still go out on a flow: it is open, or it cannot be read any further and
-    /// its peer is told why before it is closed.
-    pub(crate) fn can_send(&self, id: FlowId) -> bool {
-        let framing = |(of, why): &(FlowId, CloseReason)| *of == id && *why == CloseReason::Framing;
-        self.flow(id).is_some() || self.core.closing.iter().any(framing)
-    }
-
         while let Some(id) = self.core.flows.first().map(|flow| flow.id) {
             self.drop_flow(id, CloseReason::NetworkChanged);
         }

@@ -49,7 +49,7 @@ impl Engine<'_> {
             .filter(|e| !is_identity(e));
         if encoding.is_some_and(|encoding| !is_readable(encoding)) {
             // RFC 3261 §8.2.3.
-            self.answer(&served, key, 415, Extra::AcceptEncoding);
+            self.answer(&served, key, 415, Extra::Accept);
             return Item::Nothing;
         }
         let acceptable = scan::split_commas(ACCEPT.as_bytes())
@@ -103,28 +103,29 @@ impl Engine<'_> {
         if let Some(copy) = copy
             && self.was_seen(copy)
         {
-            if self.answer_incoming(&served, key, 200, Extra::None, None) {
+            if self.answer_incoming(&served, key, 200, Extra::None, None, 0) {
                 self.core.stats.duplicates = self.core.stats.duplicates.saturating_add(1);
                 self.repeat_failed_reports(copy);
             }
             return Item::Nothing;
         }
         let id = IncomingId(self.next_id());
-        if !self.answer_incoming(&served, key, 200, Extra::None, Some(id)) {
+        let known_by = copy.unwrap_or(0);
+        if !self.answer_incoming(&served, key, 200, Extra::None, Some(id), known_by) {
             return Item::Nothing;
         }
         let wants = match cpim {
-            Some(cpim) => self.keep_ticket(id, copy.unwrap_or(0), &served, from, &cpim),
+            Some(cpim) => self.keep_ticket(id, known_by, &served, from, &cpim),
             None => Wanted::default(),
         };
         if let Some(copy) = copy {
             self.note_seen(copy);
         }
         let whole = message.header(Name::ContentType).unwrap_or_default();
-        let (content_type, body) = match &cpim {
         let content_encoding = message
             .header(Name::ContentEncoding)
             .filter(|encoding| !is_identity(encoding));
+        let (content_type, body) = match &cpim {
             Some(cpim) => {
                 let content = cpim.content();
                 let named = content.headers.get("Content-Type");
@@ -246,8 +247,8 @@ impl Engine<'_> {
             return none;
         }
         let Some(at) = self.free_ticket() else {
-            return none;
             self.core.stats.tickets_evicted = self.core.stats.tickets_evicted.saturating_add(1);
+            return none;
         };
         let routes = || cpim.record_routes().flatten().map(|route| route.uri);
         let room = self.arena.available();
@@ -291,7 +292,6 @@ impl Engine<'_> {
         if let Some(at) = self.tickets.iter().position(|ticket| ticket.id.is_none()) {
             return Some(at);
         }
-        let busy =
         let at = self.idle_ticket()?;
         self.core.stats.tickets_evicted = self.core.stats.tickets_evicted.saturating_add(1);
         self.drop_ticket(at);
@@ -313,13 +313,14 @@ impl Engine<'_> {
 
     /// The oldest ticket that no report of which is due or under way.
     fn idle_ticket(&self) -> Option<usize> {
+        let busy =
             |state: TicketState| matches!(state, TicketState::UnderWay | TicketState::Due { .. });
         let (at, _) = self
             .tickets
             .iter()
             .enumerate()
-            .filter(|(_, ticket)| !busy(ticket.delivery) && !busy(ticket.display))
             .filter(|(_, ticket)| ticket.id.is_some())
+            .filter(|(_, ticket)| !busy(ticket.delivery) && !busy(ticket.display))
             .min_by_key(|(_, ticket)| ticket.id)?;
         Some(at)
     }
@@ -371,7 +372,7 @@ impl Engine<'_> {
         let Ok(block) = written else {
             return self.no_room(served);
         };
-        if self.answer_incoming(served, key, 200, Extra::None, None) {
+        if self.answer_incoming(served, key, 200, Extra::None, None, 0) {
             self.emit(Record::Reports {
                 block,
                 next: 0,
@@ -427,7 +428,7 @@ impl Engine<'_> {
         _media: ContentType<'b>,
         _encoding: &'b [u8],
     ) -> Item<'b> {
-        self.answer(&served, key, 415, Extra::AcceptEncoding);
+        self.answer(&served, key, 415, Extra::Accept);
         Item::Nothing
     }
 
@@ -438,10 +439,10 @@ impl Engine<'_> {
     fn note_seen(&mut self, copy: u64) {
         let at = usize::from(self.core.next_seen);
         if let Some(seen) = self.seen.get_mut(at) {
-            *seen = Seen(copy);
             if seen.0 != 0 {
                 self.core.stats.seen_evicted = self.core.stats.seen_evicted.saturating_add(1);
             }
+            *seen = Seen(copy);
         }
         let next = self.core.next_seen.saturating_add(1);
         self.core.next_seen = if usize::from(next) < self.seen.len() {

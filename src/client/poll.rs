@@ -19,8 +19,8 @@ use crate::config::{DeliveryReports, Transport};
 use crate::error::Failure;
 use crate::id::{FlowId, PathId, SendId};
 use crate::im::tags;
-use crate::sip::transaction::key::hash;
-use crate::sip::transaction::{ClientAction, ServerAction};
+use crate::sip::transaction::key::{Halves, hash};
+use crate::sip::transaction::{ClientAction, MergeKey, ServerAction};
 use crate::time::Instant;
 use crate::wire::digest::Challenge;
 use crate::wire::imdn::{self, Imdn};
@@ -150,6 +150,7 @@ impl<'a> Engine<'a> {
             merge,
             tag,
             status,
+            retry_after,
             response,
             incoming,
             ..
@@ -166,11 +167,12 @@ impl<'a> Engine<'a> {
             let until = self.core.now.after(self.core.policy.timers.t1_64());
             let until = ticks(until).saturating_add(1);
             self.remember(Echo {
-                key: Some(key),
-                merge,
+                key: key.halves(),
+                merge: merge.map_or(Halves::NONE, MergeKey::halves),
                 tag,
                 until,
                 status,
+                retry_after,
             });
         }
         if let Some(id) = incoming

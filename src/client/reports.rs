@@ -66,11 +66,12 @@ impl Engine<'_> {
                 Machine::Server {
                     incoming: Some(of),
                     response: Some(block),
+                    copy,
                     ..
-                } if *of == id => Some((at, *block)),
+                } if *of == id => Some((at, *block, *copy)),
                 _ => None,
             });
-        let (at, block) = waiting.ok_or(CommandError::UnknownId)?;
+        let (at, block, copy) = waiting.ok_or(CommandError::UnknownId)?;
         let new = self
             .rewrite_status(block, code, extra)
             .map_err(crate::client::engine::full)?;
@@ -78,18 +79,24 @@ impl Engine<'_> {
         if let Some(Machine::Server {
             response,
             status: of,
+            retry_after,
             incoming,
             ..
         }) = self.txns.get_mut(at).map(|txn| &mut txn.machine)
         {
             *response = Some(new);
             *of = status;
+            *retry_after = match extra {
+                // A retransmission is told 18 hours at the most.
+                Extra::RetryAfter(seconds) => u16::try_from(seconds).unwrap_or(u16::MAX),
+                _ => 0,
+            };
             *incoming = None;
         }
+        // It was not taken: the sender may try again.
+        self.forget_seen(copy);
         // RFC 5438 §7.2.1: no report on a message that was not answered 2xx.
         if let Some(at) = self.tickets.iter().position(|ticket| ticket.id == Some(id)) {
-            let copy = self.tickets.get(at).map_or(0, |ticket| ticket.hash);
-            self.forget_seen(copy);
             self.drop_ticket(at);
         }
         Ok(())

@@ -43,16 +43,28 @@ pub(crate) enum Extra {
     None,
     /// Allow (405).
     Allow,
-    /// Accept (415).
+    /// Accept and Accept-Encoding (415; RFC 3261 §8.2.3).
     Accept,
-    /// Accept-Encoding (415).
-    AcceptEncoding,
     /// Unsupported: the Require values of the request (420).
     Unsupported,
     /// Retry-After in seconds (480, 500).
     RetryAfter(u32),
     /// What this client can do (OPTIONS).
     Capabilities,
+}
+
+impl Extra {
+    /// What went with an answer of ours that is built again: it follows from method and status.
+    fn again(method: Method<'_>, echo: &Echo) -> Self {
+        match (method, echo.status) {
+            (Method::Options, 200) => Self::Capabilities,
+            (_, 405) => Self::Allow,
+            (_, 415) => Self::Accept,
+            (_, 420) => Self::Unsupported,
+            _ if echo.retry_after > 0 => Self::RetryAfter(u32::from(echo.retry_after)),
+            _ => Self::None,
+        }
+    }
 }
 
 /// How a request is known: to its transaction, and among its copies.
@@ -175,11 +187,11 @@ impl Engine<'_> {
         status: u16,
         extra: Extra,
     ) {
-        self.answer_incoming(served, key, status, extra, None);
+        self.answer_incoming(served, key, status, extra, None, 0);
     }
 
-    /// As `answer`, for a message that the application may still refuse. Says whether there was
-    /// room; without it the peer was told so.
+    /// As `answer`, for a message that the application may still refuse, with what it is known by
+    /// if it comes again. Says whether there was room; without it the peer was told so.
     pub(crate) fn answer_incoming(
         &mut self,
         served: &Served<'_, '_>,
@@ -187,6 +199,7 @@ impl Engine<'_> {
         status: u16,
         extra: Extra,
         incoming: Option<IncomingId>,
+        copy: u64,
     ) -> bool {
         let tag = self.core.entropy.u32();
         let Some(code) = Status::new(status) else {
@@ -233,8 +246,10 @@ impl Engine<'_> {
                 merge,
                 tag,
                 status,
+                retry_after: 0,
                 response: Some(block),
                 incoming,
+                copy,
             }
         };
         if let Some(txn) = self.txns.get_mut(slot) {
@@ -295,6 +310,16 @@ impl Engine<'_> {
         u32::try_from(hash >> 32).unwrap_or(0)
     }
 
+    /// Whether a flow belongs to no path, and what comes by such a flow is not even answered.
+    pub(crate) fn is_dropped(&mut self, flow: FlowId) -> bool {
+        let stranger = self.flow(flow).is_some_and(|flow| flow.path.is_none());
+        let dropped = stranger && self.core.policy.strangers == Strangers::Drop;
+        if dropped {
+            self.core.stats.stranger = self.core.stats.stranger.saturating_add(1);
+        }
+        dropped
+    }
+
     /// A request that breaks a header rule: answered if that is possible (RFC 3261 §8.2).
     fn invalid<'b>(
         &mut self,
@@ -303,6 +328,9 @@ impl Engine<'_> {
         message: &Message<'b>,
         error: ParseError,
     ) -> Item<'b> {
+        if self.is_dropped(flow) {
+            return Item::Nothing;
+        }
         let ack = message
             .request()
             .is_some_and(|line| line.method == Method::Ack);
@@ -316,16 +344,6 @@ impl Engine<'_> {
                     self.core.stats.answered_unparsable.saturating_add(1);
                 self.stateless(flow, source, message, status, Extra::None);
             }
-    /// Whether a flow belongs to no path, and what comes by such a flow is not even answered.
-    pub(crate) fn is_dropped(&mut self, flow: FlowId) -> bool {
-        let stranger = self.flow(flow).is_some_and(|flow| flow.path.is_none());
-        let dropped = stranger && self.core.policy.strangers == Strangers::Drop;
-        if dropped {
-            self.core.stats.stranger = self.core.stats.stranger.saturating_add(1);
-        }
-        dropped
-    }
-
             _ => self.core.stats.unparsable = self.core.stats.unparsable.saturating_add(1),
         }
         Item::Nothing
@@ -334,9 +352,6 @@ impl Engine<'_> {
     /// Bytes that are no message; answered if Via, From, To, Call-ID and CSeq are legible.
     pub(crate) fn unparsable<'b>(
         &mut self,
-        if self.is_dropped(flow) {
-            return Item::Nothing;
-        }
         flow: FlowId,
         bytes: &[u8],
         error: ParseError,
@@ -370,17 +385,22 @@ impl Engine<'_> {
             return true;
         }
         let now = ticks(self.core.now);
-        let live = |echo: &&Echo| echo.key == Some(key) && echo.until > now;
+        let live = |echo: &&Echo| echo.key == key.halves() && echo.until > now;
         let Some(echo) = self.echoes.iter().find(live).copied() else {
             return false;
         };
         let (message, source) = (served.message, served.source);
         if let Some(status) = Status::new(echo.status) {
+            let extra = Extra::again(served.method, &echo);
             let written = self
                 .arena
-                .alloc_with(|out| response(out, message, source, status, echo.tag, Extra::None));
-            if let Ok(block) = written {
-                self.one_shot(served.flow, OneShotBytes::Block(block));
+                .alloc_with(|out| response(out, message, source, status, echo.tag, extra));
+            match written {
+                Ok(block) => self.one_shot(served.flow, OneShotBytes::Block(block)),
+                Err(_) => {
+                    self.core.stats.answers_dropped =
+                        self.core.stats.answers_dropped.saturating_add(1);
+                }
             }
         }
         true
@@ -403,10 +423,9 @@ impl Engine<'_> {
                 key: of, merge: m, ..
             } => *m == Some(merge) && *of != key,
             Machine::Free | Machine::Client { .. } => false,
-        }) || self
-            .echoes
-            .iter()
-            .any(|echo| echo.merge == Some(merge) && echo.key != Some(key) && echo.until > now)
+        }) || self.echoes.iter().any(|echo| {
+            echo.merge == merge.halves() && echo.key != key.halves() && echo.until > now
+        })
     }
 
     fn ack(&mut self, key: ServerKey) {
@@ -464,15 +483,11 @@ impl Engine<'_> {
     /// Remembers the answer of a finished transaction; the oldest gives way.
     pub(crate) fn remember(&mut self, echo: Echo) {
         let now = ticks(self.core.now);
-        let free = self.echoes.iter().position(|echo| echo.until <= now);
-        let at = free.unwrap_or_else(|| usize::from(self.core.next_echo));
-        if free.is_none() {
-            self.core.stats.echoes_evicted = self.core.stats.echoes_evicted.saturating_add(1);
-            let next = self.core.next_echo.saturating_add(1);
-            let len = u16::try_from(self.echoes.len()).unwrap_or(u16::MAX);
-            self.core.next_echo = if next >= len { 0 } else { next };
-        }
-        if let Some(row) = self.echoes.get_mut(at) {
+        // Timer J is the same for all: the oldest ends first, and a free row is at its end.
+        if let Some(row) = self.echoes.iter_mut().min_by_key(|echo| echo.until) {
+            if row.until > now {
+                self.core.stats.echoes_evicted = self.core.stats.echoes_evicted.saturating_add(1);
+            }
             *row = echo;
         }
     }
@@ -536,8 +551,10 @@ fn put_extra(w: &mut MessageWriter<'_>, extra: Extra, request: Option<&Message<'
     match extra {
         Extra::None => {}
         Extra::Allow => w.header(Name::Allow, Text::fixed(ALLOW)),
-        Extra::Accept => w.header(Name::Accept, Text::fixed(ACCEPT)),
-        Extra::AcceptEncoding => w.header(Name::AcceptEncoding, Text::fixed(ACCEPT_ENCODING)),
+        Extra::Accept => {
+            w.header(Name::Accept, Text::fixed(ACCEPT));
+            w.header(Name::AcceptEncoding, Text::fixed(ACCEPT_ENCODING));
+        }
         Extra::Unsupported => {
             let required = request.into_iter().flat_map(|m| m.values(Name::Require));
             w.list(Name::Unsupported, required.map(Raw));

@@ -10,6 +10,7 @@ use crate::id::{ChallengeId, FlowId, IncomingId, PathId, SendId};
 use crate::im::imdn::ReportKind;
 use crate::sip::auth::Attempts;
 use crate::sip::draft::Cuts;
+use crate::sip::transaction::key::Halves;
 use crate::sip::transaction::{
     InviteServer, MergeKey, NonInviteClient, NonInviteServer, ServerKey,
 };
@@ -51,8 +52,13 @@ pub(crate) enum Machine {
         merge: Option<MergeKey>,
         tag: u32,
         status: u16,
+        /// Seconds of Retry-After; 0: the answer has none.
+        retry_after: u16,
         response: Option<Block>,
+        /// The message that this is the 200 to, as long as it can be refused.
         incoming: Option<IncomingId>,
+        /// What the message will be known by if it comes again; 0: nothing.
+        copy: u64,
     },
     /// An INVITE that came in and was refused; `response` is kept for its retransmissions.
     InviteServer {
@@ -251,28 +257,31 @@ impl Awaited {
     };
 }
 
-/// A finished server transaction: what it takes to answer a retransmission (at most 48 bytes).
+/// A finished server transaction: what it takes to answer a retransmission (28 bytes).
 ///
 /// RFC 3261 §17.2.2: the final response is sent again until Timer J; §8.2.7 allows to build it
-/// anew from the retransmitted request, which then echoes status and To tag.
+/// anew from the retransmitted request. All that is not in there or follows from the status is
+/// kept: the To tag and Retry-After.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Echo {
-    pub(crate) key: Option<ServerKey>,
-    pub(crate) merge: Option<MergeKey>,
+    pub(crate) key: Halves,
+    pub(crate) merge: Halves,
     pub(crate) tag: u32,
-    /// In ticks of 256 ms, rounded up.
+    /// In ticks of 256 ms, rounded up; 0: the row is free.
     pub(crate) until: u32,
-    /// 0: the row is free.
     pub(crate) status: u16,
+    /// Seconds of Retry-After; 0: the answer has none.
+    pub(crate) retry_after: u16,
 }
 
 impl Echo {
     pub(crate) const FREE: Self = Self {
-        key: None,
-        merge: None,
+        key: Halves::NONE,
+        merge: Halves::NONE,
         tag: 0,
         until: 0,
         status: 0,
+        retry_after: 0,
     };
 }
 

@@ -20,6 +20,8 @@
 //! assert_ne!(key.of(b"CANCEL"), key.of(b"INVITE"));
 //! ```
 
+use core::num::NonZeroU64;
+
 /// What the key needs of the topmost Via.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TopVia<'a> {
@@ -51,13 +53,13 @@ pub struct OldFields<'a> {
 /// The key of a server transaction; equal for all requests that belong to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct ServerKey(u64);
+pub struct ServerKey(NonZeroU64);
 
 /// The key of a request however it was routed: equal for the copies of a forked request that meet
 /// again here (RFC 3261 §8.2.2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct MergeKey(u64);
+pub struct MergeKey(NonZeroU64);
 
 /// A request's place among server transactions, all but its method.
 #[derive(Clone, Copy, Debug)]
@@ -116,7 +118,7 @@ impl RequestKey {
                 hash.number(self.to_tag);
             }
         }
-        ServerKey(hash.finish())
+        ServerKey(non_zero(hash.finish()))
     }
 }
 
@@ -132,7 +134,43 @@ impl MergeKey {
         hash.field(call_id);
         hash.number(u64::from(cseq));
         hash.field(method);
-        Self(hash.finish())
+        Self(non_zero(hash.finish()))
+    }
+}
+
+impl ServerKey {
+    /// The key as two halves, for rows that have to be small.
+    pub(crate) const fn halves(self) -> Halves {
+        Halves::of(self.0.get())
+    }
+}
+
+impl MergeKey {
+    /// The key as two halves, for rows that have to be small.
+    pub(crate) const fn halves(self) -> Halves {
+        Halves::of(self.0.get())
+    }
+}
+
+/// A key without the alignment of a `u64`; both zero: none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Halves(u32, u32);
+
+impl Halves {
+    /// No key.
+    pub(crate) const NONE: Self = Self(0, 0);
+
+    #[allow(clippy::cast_possible_truncation)] // The upper half is the other field.
+    const fn of(key: u64) -> Self {
+        Self((key >> 32) as u32, key as u32)
+    }
+}
+
+/// Zero is left out, so that an `Option` of a key takes no more than the key.
+const fn non_zero(hash: u64) -> NonZeroU64 {
+    match NonZeroU64::new(hash) {
+        Some(hash) => hash,
+        None => NonZeroU64::MIN,
     }
 }
 

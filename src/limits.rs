@@ -14,6 +14,7 @@
 //! | header fields of one message | [`MAX_HEADERS`](crate::wire::message::MAX_HEADERS) | 513 |
 //! | paths | [`MAX_PATHS`] | `ConfigError::NextHops` |
 //! | flows | [`MAX_FLOWS`] | the flow is closed and counted |
+//! | reports in one message | [`REPORTS_PER_MESSAGE`] | the rest is counted (`stats().reports_unread`) |
 //! | events that wait | [`EVENTS`] | `Busy`, `Item::Later`; nothing is lost |
 
 /// Paths of one client: reg-id 1 and 2 (RFC 5626 §4.2).
@@ -29,8 +30,12 @@ pub const MAX_MESSAGE: usize = 65_535;
 /// Events that may wait to be polled.
 pub const EVENTS: usize = 8;
 
-/// Octets of the arena that no command takes: answers and retries need them.
-pub const RESERVE: usize = 1024;
+/// Reports in one message that are told (RFC 5438 §8.3).
+pub const REPORTS_PER_MESSAGE: usize = 64;
+
+/// Octets of the arena that no command takes: answers and retries need them, and a pager request
+/// that has to be built again may have this many.
+pub const RESERVE: usize = crate::im::tags::PAGER_LIMIT;
 
 /// Stateless answers that may wait to be polled.
 pub(crate) const ONE_SHOTS: usize = 4;

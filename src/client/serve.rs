@@ -10,9 +10,9 @@ use core::net::SocketAddr;
 use crate::arena::Block;
 use crate::client::engine::{Engine, OneShotBytes};
 use crate::client::event::{Item, Trust};
-use crate::client::slots::{Echo, Machine, Txn, Wire};
+use crate::client::slots::{Echo, Handed, Machine, Txn, Wire};
 use crate::config::{Strangers, Transport};
-use crate::id::{FlowId, IncomingId};
+use crate::id::FlowId;
 use crate::limits::RESERVE;
 use crate::sip::transaction::{
     InviteServer, MergeKey, NonInviteServer, OldFields, Reliability, RequestKey, ServerAction,
@@ -187,7 +187,7 @@ impl Engine<'_> {
         status: u16,
         extra: Extra,
     ) {
-        self.answer_incoming(served, key, status, extra, None, 0);
+        self.answer_incoming(served, key, status, extra, None);
     }
 
     /// As `answer`, for a message that the application may still refuse, with what it is known by
@@ -198,8 +198,7 @@ impl Engine<'_> {
         key: ServerKey,
         status: u16,
         extra: Extra,
-        incoming: Option<IncomingId>,
-        copy: u64,
+        incoming: Option<Handed>,
     ) -> bool {
         let tag = self.core.entropy.u32();
         let Some(code) = Status::new(status) else {
@@ -249,7 +248,6 @@ impl Engine<'_> {
                 retry_after: 0,
                 response: Some(block),
                 incoming,
-                copy,
             }
         };
         if let Some(txn) = self.txns.get_mut(slot) {
@@ -550,10 +548,10 @@ pub(crate) fn response(
 fn put_extra(w: &mut MessageWriter<'_>, extra: Extra, request: Option<&Message<'_>>) {
     match extra {
         Extra::None => {}
-        Extra::Allow => w.header(Name::Allow, Text::fixed(ALLOW)),
+        Extra::Allow => w.header(Name::Allow, const { Text::fixed(ALLOW) }),
         Extra::Accept => {
-            w.header(Name::Accept, Text::fixed(ACCEPT));
-            w.header(Name::AcceptEncoding, Text::fixed(ACCEPT_ENCODING));
+            w.header(Name::Accept, const { Text::fixed(ACCEPT) });
+            w.header(Name::AcceptEncoding, const { Text::fixed(ACCEPT_ENCODING) });
         }
         Extra::Unsupported => {
             let required = request.into_iter().flat_map(|m| m.values(Name::Require));
@@ -562,10 +560,10 @@ fn put_extra(w: &mut MessageWriter<'_>, extra: Extra, request: Option<&Message<'
         Extra::RetryAfter(seconds) => w.header(Name::RetryAfter, seconds),
         Extra::Capabilities => {
             // RFC 3261 §11.2.
-            w.header(Name::Allow, Text::fixed(ALLOW));
-            w.header(Name::Accept, Text::fixed(ACCEPT));
-            w.header(Name::AcceptEncoding, Text::fixed(ACCEPT_ENCODING));
-            w.header(Name::Supported, Text::fixed("path, outbound"));
+            w.header(Name::Allow, const { Text::fixed(ALLOW) });
+            w.header(Name::Accept, const { Text::fixed(ACCEPT) });
+            w.header(Name::AcceptEncoding, const { Text::fixed(ACCEPT_ENCODING) });
+            w.header(Name::Supported, const { Text::fixed("path, outbound") });
         }
     }
 }

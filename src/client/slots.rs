@@ -55,10 +55,7 @@ pub(crate) enum Machine {
         /// Seconds of Retry-After; 0: the answer has none.
         retry_after: u16,
         response: Option<Block>,
-        /// The message that this is the 200 to, as long as it can be refused.
-        incoming: Option<IncomingId>,
-        /// What the message will be known by if it comes again; 0: nothing.
-        copy: u64,
+        incoming: Option<Handed>,
     },
     /// An INVITE that came in and was refused; `response` is kept for its retransmissions.
     InviteServer {
@@ -67,6 +64,14 @@ pub(crate) enum Machine {
         merge: Option<MergeKey>,
         response: Option<Block>,
     },
+}
+
+/// A message that was handed out, while its 200 can still be taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Handed {
+    pub(crate) id: IncomingId,
+    /// As in [`Seen`]; 0 without a Message-ID.
+    pub(crate) copy: u64,
 }
 
 /// The methods of our own requests, for matching by CSeq (RFC 3261 §17.1.3).
@@ -283,6 +288,13 @@ impl Echo {
         status: 0,
         retry_after: 0,
     };
+}
+
+impl Echo {
+    /// Whether a retransmission would still be answered from it.
+    pub(crate) fn is_live(&self, now: Instant) -> bool {
+        self.until > crate::client::serve::ticks(now)
+    }
 }
 
 /// A message that was handed out: hash of (sender, Message-ID); 0: none.

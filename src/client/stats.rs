@@ -58,7 +58,7 @@ stats! {
     flows_refused,
     /// Challenges that were not answered: wrong realm, or nothing supported.
     challenges_ignored,
-    /// Report documents inside an incoming report that could not be read.
+    /// Report documents inside an incoming report that could not be read, or too many of them.
     reports_unread,
     /// Always 0; counts a broken promise of the client's own.
     events_lost,

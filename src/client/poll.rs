@@ -169,7 +169,11 @@ impl<'a> Engine<'a> {
     /// The next transaction with bytes to send, and what becomes of it.
     fn transmission(&mut self) -> Option<(FlowId, Block)> {
         loop {
-            let at = self.txns.iter().position(|txn| txn.wire == Wire::Due)?;
+            let due = |txn: &Txn| txn.wire == Wire::Due;
+            // Answers first: a peer waits for them.
+            let answer = |txn: &Txn| due(txn) && !matches!(txn.machine, Machine::Client { .. });
+            let first = self.txns.iter().position(answer);
+            let at = first.or_else(|| self.txns.iter().position(due))?;
             let txn = self.txns.get(at).copied()?;
             if let Some(txn) = self.txns.get_mut(at) {
                 txn.wire = Wire::Quiet;

@@ -361,7 +361,7 @@ mod tests {
             ("core", size_of::<Core>(), 2976),
             ("path", size_of::<Path>(), 480),
             ("digest", size_of::<AuthPlace>(), 152),
-            ("flow", size_of::<Flow>(), 224),
+            ("flow", size_of::<Flow>(), 232),
         ];
         for (name, bytes, limit) in rows {
             std::println!("{name:<12} {bytes:>5}");

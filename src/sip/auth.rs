@@ -44,7 +44,7 @@ use crate::wire::digest::{Acceptable, Challenge, Cnonce, Freshness, Quoted, Unan
 use crate::wire::name::Name;
 
 /// How many realms, as server or as proxy, one path can have credentials for at a time.
-pub const MAX_REALMS: usize = 4;
+pub const MAX_REALMS: usize = 3;
 
 /// How many challenges one request answers in all, whatever their realms.
 pub const MAX_ANSWERS: u8 = 6;

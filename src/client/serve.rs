@@ -29,6 +29,21 @@ use crate::wire::writer::{MessageWriter, Param, Raw, ReceivedVia, Text, With};
 pub(crate) const ALLOW: &str = "MESSAGE, OPTIONS, ACK, CANCEL";
 /// The content types of `Accept`; see [`crate::client::incoming`] for how each is read.
 pub(crate) const ACCEPT: &str = "text/plain, text/*, message/cpim, message/imdn+xml, message/external-body, multipart/*, application/im-iscomposing+xml";
+/// The methods whose requests a CANCEL is matched with (RFC 3261 §9.2: any but ACK and CANCEL).
+const CANCELLABLE: [Method<'static>; 12] = [
+    Method::Invite,
+    Method::Message,
+    Method::Options,
+    Method::Notify,
+    Method::Info,
+    Method::Bye,
+    Method::Prack,
+    Method::Update,
+    Method::Register,
+    Method::Publish,
+    Method::Subscribe,
+    Method::Refer,
+];
 /// Encodings that a body may have.
 #[cfg(feature = "deflate")]
 pub(crate) const ACCEPT_ENCODING: &str = "identity, deflate";
@@ -115,9 +130,9 @@ impl Engine<'_> {
             return Item::Nothing;
         }
         if method == Method::Cancel {
-            // RFC 3261 §9.2: 200 if there is a transaction to cancel, which then has no effect on
-            // one that has its final response; 481 if there is none.
-            let status = if self.known(keys.request.of(b"INVITE")) {
+            // RFC 3261 §9.2: 200 if there is a transaction to cancel, whatever its method; it has no
+            // effect on one that has its final response. 481 if there is none.
+            let status = if self.is_cancelled_by(&keys.request) {
                 200
             } else {
                 481
@@ -368,10 +383,19 @@ impl Engine<'_> {
         true
     }
 
-    fn known(&self, key: ServerKey) -> bool {
-        self.txns.iter().any(|txn| match &txn.machine {
-            Machine::Server { key: of, .. } | Machine::InviteServer { key: of, .. } => *of == key,
-            Machine::Free | Machine::Client { .. } => false,
+    /// Whether a CANCEL with this key has a request to cancel.
+    fn is_cancelled_by(&self, key: &RequestKey) -> bool {
+        let now = ticks(self.core.now);
+        CANCELLABLE.into_iter().any(|method| {
+            let key = key.of(method.as_bytes());
+            let served = self.txns.iter().any(|txn| match &txn.machine {
+                Machine::Server { key: of, .. } | Machine::InviteServer { key: of, .. } => {
+                    *of == key
+                }
+                Machine::Free | Machine::Client { .. } => false,
+            });
+            let mut echoes = self.echoes.iter();
+            served || echoes.any(|echo| echo.key == Some(key) && echo.until > now)
         })
     }
 

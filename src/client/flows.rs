@@ -18,7 +18,7 @@ use crate::client::serve::reliability;
 use crate::client::slots::{Request, RequestKind, RequestState};
 use crate::config::{KeepAlive as KeepAlivePolicy, Nat, Transport};
 use crate::id::{FlowId, OpenId, PathId};
-use crate::limits::{MAX_FLOWS, MAX_PATHS};
+use crate::limits::MAX_PATHS;
 use crate::sip::backoff::{Backoff, BackoffConfig, OtherFlows};
 use crate::sip::keepalive::{Indication, Interval, KeepAlive, KeepAliveAction, KeepAliveConfig};
 use crate::sip::registration::{
@@ -57,10 +57,25 @@ pub(crate) struct Path {
     pub(crate) contact: u32,
     /// Our address as the server sees it, when the Contact shows that (`Nat::Rewrite`).
     pub(crate) public: Option<SocketAddr>,
+    /// Our address as the server saw it last, once the application was told.
+    pub(crate) mapped: Option<SocketAddr>,
+    pub(crate) rewrite: Rewrite,
     pub(crate) route: Option<Block>,
     pub(crate) associated: Option<Block>,
     pub(crate) auth_register: AuthPlace,
     pub(crate) auth_other: AuthPlace,
+}
+
+/// What the REGISTER under way has to do with the address that the Contact shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rewrite {
+    /// Nothing.
+    Settled,
+    /// It shows a new address for the first time, and takes this one back.
+    UnderWay {
+        /// The address that the last one showed.
+        old: SocketAddr,
+    },
 }
 
 /// Whether a path has its main flow.
@@ -131,6 +146,8 @@ impl Path {
             cseq: 0,
             contact: 0,
             public: None,
+            mapped: None,
+            rewrite: Rewrite::Settled,
             route: None,
             associated: None,
             auth_register: AuthPlace::NEW,
@@ -142,7 +159,14 @@ impl Path {
 impl Engine<'_> {
     /// `Client::flow_opened`.
     pub(crate) fn flow_opened(&mut self, id: FlowId, info: &FlowInfo) {
-        if self.flow(id).is_some() || self.core.flows.len() >= MAX_FLOWS {
+        if self.core.flows.is_full() && info.origin != Origin::Accepted {
+            // There is a place for each flow of ours: one of a stranger's has it.
+            let stranger = self.core.flows.iter().find(|flow| flow.path.is_none());
+            if let Some(stranger) = stranger.map(|flow| flow.id) {
+                self.drop_flow(stranger, CloseReason::NotNeeded);
+            }
+        }
+        if self.flow(id).is_some() || self.core.flows.is_full() {
             self.core.stats.flows_refused = self.core.stats.flows_refused.saturating_add(1);
             return self.close(id, CloseReason::NotNeeded);
         }
@@ -210,6 +234,7 @@ impl Engine<'_> {
         };
         path.reopen = None;
         path.public = None;
+        path.rewrite = Rewrite::Settled;
         let long = core::mem::replace(&mut path.long, LongFlow::None);
         if let LongFlow::Open { flow } = long {
             // It led to where the old one did.
@@ -524,6 +549,8 @@ impl Engine<'_> {
             let was = core::mem::replace(&mut path.state, PathState::Down);
             path.long = LongFlow::None;
             path.public = None;
+            path.mapped = None;
+            path.rewrite = Rewrite::Settled;
             path.failover = None;
             path.attempt = 0;
             path.exhausted = 0;
@@ -694,18 +721,32 @@ impl Engine<'_> {
         }
     }
 
-    /// One due thing of paths and flows.
+    /// When paths and flows have something to do.
+    pub(crate) fn flows_deadline(&self) -> Option<Instant> {
+        let keep = self
+            .core
+            .flows
+            .iter()
+            .filter_map(|flow| flow.keep?.deadline());
+        let paths = self.core.paths.iter();
+        let paths = paths.flat_map(|path| [path.registration.deadline(), path.reopen]);
+        keep.chain(paths.flatten()).min()
+    }
+
+    /// One due thing of paths and flows, the first of them.
     pub(crate) fn step_flows(&mut self) -> Step {
         let now = self.core.now;
-        let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        let Some(first) = self.flows_deadline().filter(|at| *at <= now) else {
+            return Step::Nothing;
+        };
         for at in 0..self.core.flows.len() {
             let Some(flow) = self.core.flows.get(at) else {
                 continue;
             };
-            let Some(keep) = flow.keep.filter(|keep| due(keep.deadline())) else {
+            let Some(mut keep) = flow.keep.filter(|keep| keep.deadline() == Some(first)) else {
                 continue;
             };
-            let (id, mut keep) = (flow.id, keep);
+            let id = flow.id;
             let (config, random) = (self.keep_alive_config(), self.core.entropy.u32());
             let action = keep.timeout(now, &config, random);
             if let Some(flow) = self.flow_mut(id) {
@@ -719,12 +760,12 @@ impl Engine<'_> {
             let Some(path) = self.path_mut(path_id) else {
                 continue;
             };
-            if due(path.registration.deadline()) {
+            if path.registration.deadline() == Some(first) {
                 let step = path.registration.timeout(now);
                 self.registration_step(path_id, step);
                 return Step::Done;
             }
-            if due(path.reopen) {
+            if path.reopen == Some(first) {
                 self.open_main(path_id);
                 return Step::Done;
             }

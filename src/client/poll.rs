@@ -414,11 +414,20 @@ impl<'a> Engine<'a> {
             .is_some_and(|deadline| deadline.at <= self.core.now)
     }
 
-    /// One step of one machine, timers first.
+    /// One step of one machine, timers first, and those in their order: after a jump of the clock
+    /// a flow that failed before a transaction timed out has its request sent again.
     fn step(&mut self) -> Step {
+        let transactions = self.txns.iter().filter_map(Txn::deadline).min();
+        let (first, second): (fn(&mut Self) -> Step, fn(&mut Self) -> Step) =
+            match (self.flows_deadline(), transactions) {
+                (Some(flows), Some(transactions)) if flows < transactions => {
+                    (Self::step_flows, Self::step_transactions)
+                }
+                _ => (Self::step_transactions, Self::step_flows),
+            };
         for step in [
-            Self::step_transactions,
-            Self::step_flows,
+            first,
+            second,
             Self::step_leaving,
             Self::step_waits,
             Self::step_reports,
@@ -433,8 +442,11 @@ impl<'a> Engine<'a> {
 
     fn step_transactions(&mut self) -> Step {
         let (now, timers) = (self.core.now, self.core.policy.timers);
-        let due = |txn: &Txn| txn.deadline().is_some_and(|at| at <= now);
-        let Some(at) = self.txns.iter().position(due) else {
+        let deadlines = self.txns.iter().map(Txn::deadline).enumerate();
+        let Some((at, _)) = deadlines
+            .filter_map(|(at, due)| Some((at, due.filter(|due| *due <= now)?)))
+            .min_by_key(|(_, due)| *due)
+        else {
             return Step::Nothing;
         };
         let Some(txn) = self.txns.get_mut(at) else {
@@ -550,9 +562,11 @@ impl<'a> Engine<'a> {
             }
         };
         for txn in self.txns.iter() {
-            let lazy = matches!(txn.machine, Machine::Client { request: None, .. });
-            let slack = if lazy { LAZY } else { 0 };
-            take(txn.deadline(), u64::from(slack), Wake::Transaction);
+            // One that only absorbs what may still come (Timer K) ends with the next wake-up that
+            // something else needs.
+            if !matches!(txn.machine, Machine::Client { request: None, .. }) {
+                take(txn.deadline(), 0, Wake::Transaction);
+            }
         }
         for path in &self.core.paths {
             let registration = &path.registration;

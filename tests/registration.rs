@@ -87,7 +87,7 @@ fn a_register_on_a_stream_asks_for_outbound() {
         .0;
     let expected = format!(
         "REGISTER sip:example.com SIP/2.0\r\n\
-         Via: SIP/2.0/TCP 192.0.2.10:49152;branch={};keep\r\n\
+         Via: SIP/2.0/TCP 192.0.2.10:49152;branch={};rport;keep\r\n\
          Max-Forwards: 70\r\n\
          From: <sip:alice@example.com>;tag={}\r\n\
          To: <sip:alice@example.com>\r\n\

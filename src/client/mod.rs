@@ -430,7 +430,11 @@ impl<S: Storage> Client<S> {
     /// How much of the storage is in use.
     pub fn usage(&mut self) -> Usage {
         let engine = self.engine();
-        let busy = |txn: &&slots::Txn| !matches!(txn.machine, slots::Machine::Free);
+        let idle = |txn: &slots::Txn| {
+            use slots::Machine::{Client, Free};
+            matches!(txn.machine, Free | Client { request: None, .. })
+        };
+        let busy = |txn: &&slots::Txn| !idle(txn);
         let open = |request: &&slots::Request| request.state != slots::RequestState::Free;
         Usage {
             transactions: engine.txns.iter().filter(busy).count(),
@@ -451,7 +455,8 @@ impl<S: Storage> Client<S> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Usage {
-    /// Transactions that live.
+    /// Transactions that live; those that only absorb what may still come (Timer K) give way to
+    /// any other and do not count.
     pub transactions: usize,
     /// Requests that are not over.
     pub requests: usize,

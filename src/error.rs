@@ -187,6 +187,9 @@ pub enum Failure {
         /// The whole request, in bytes.
         size: usize,
     },
+    /// The arena does not hold the request as it had to be built again, and nothing is under way
+    /// that would make room.
+    NoRoom,
     /// The server wants a registration longer than `Config::max_expires`, or none that can be had.
     Interval,
     /// The local network changed or the registration ended under it.
@@ -208,6 +211,7 @@ impl fmt::Display for Failure {
             Self::TooLargeForPager { size } => {
                 write!(f, "{size} bytes are too many for pager mode")
             }
+            Self::NoRoom => f.write_str("the arena is too full to build the request again"),
             Self::Interval => f.write_str("the server's interval cannot be met"),
             Self::Withdrawn => f.write_str("withdrawn"),
         }

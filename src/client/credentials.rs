@@ -59,6 +59,11 @@ impl AuthPlace {
         auth: Auth::new(),
         kept: [None; MAX_REALMS],
     };
+
+    #[cfg(feature = "testkit")]
+    pub(crate) fn blocks(&self) -> [Option<Block>; MAX_REALMS] {
+        self.kept
+    }
 }
 
 /// A secret that the application gave.
@@ -66,6 +71,13 @@ impl AuthPlace {
 pub(crate) struct Given {
     block: Block,
     kind: SecretKind,
+}
+
+#[cfg(feature = "testkit")]
+impl Given {
+    pub(crate) fn block(self) -> Block {
+        self.block
+    }
 }
 
 /// The credentials that the next request of a path carries.

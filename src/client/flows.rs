@@ -18,7 +18,7 @@ use crate::client::serve::reliability;
 use crate::client::slots::{Request, RequestKind, RequestState};
 use crate::config::{KeepAlive as KeepAlivePolicy, Nat, Transport};
 use crate::id::{FlowId, OpenId, PathId};
-use crate::limits::MAX_PATHS;
+use crate::limits::{MAX_CANDIDATES, MAX_PATHS};
 use crate::sip::backoff::{Backoff, BackoffConfig, OtherFlows};
 use crate::sip::keepalive::{Indication, Interval, KeepAlive, KeepAliveAction, KeepAliveConfig};
 use crate::sip::registration::{
@@ -300,14 +300,17 @@ impl Engine<'_> {
         }
     }
 
-    /// RFC 3263 §4.3: the next entry of the driver's list.
-    pub(crate) fn next_candidate(&mut self, path: PathId) {
+    /// RFC 3263 §4.3: the next entry of the driver's list. A driver that never says that its list
+    /// is at the end would keep a drain going for ever.
+    pub(crate) fn next_candidate(&mut self, path_id: PathId) {
+        let attempt = self.path(path_id).map_or(0, |path| path.attempt);
+        let attempt = attempt.saturating_add(1);
+        if attempt >= MAX_CANDIDATES {
+            return self.candidates_exhausted(path_id);
+        }
         let open = OpenId(self.next_id());
-        if let Some(path) = self.path_mut(path) {
-            match path.attempt.checked_add(1) {
-                Some(attempt) => path.attempt = attempt,
-                None => path.attempt = 0,
-            }
+        if let Some(path) = self.path_mut(path_id) {
+            path.attempt = attempt;
             path.state = PathState::Opening {
                 open,
                 told: Told::No,
@@ -469,10 +472,10 @@ impl Engine<'_> {
                 // RFC 3263 §4.3: a transport that fails under a request sends it to the next server.
                 self.drop_register(path_id);
                 self.reset_auth(path_id);
-                self.next_candidate(path_id);
                 if let Some(path) = self.path_mut(path_id) {
                     path.failover = Some(RegisterFailure::TransportFailed);
                 }
+                self.next_candidate(path_id);
             }
             Role::Registrant | Role::Leaving { .. } => {
                 let Some(path) = self.path_mut(path_id) else {

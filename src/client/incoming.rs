@@ -9,7 +9,7 @@ use crate::client::engine::Engine;
 use crate::client::event::{IncomingMessage, Item, TextCheck, Trust, Validity, Want, Wanted};
 use crate::client::records::Record;
 use crate::client::serve::{ACCEPT, Extra, Served};
-use crate::client::slots::{Seen, Ticket, TicketState};
+use crate::client::slots::{Handed, Seen, Ticket, TicketState};
 use crate::config::{Assertion, DeliveryReports, DisplayReports};
 use crate::id::IncomingId;
 use crate::im::imdn::{Asked, Core, Origin, Outcome, Sender, report_target};
@@ -61,12 +61,13 @@ impl Engine<'_> {
         }
         let trusted = served.trust == Trust::Path;
         let believed = trusted && self.core.policy.assertion == Assertion::Asserted;
-        let asserted = message
-            .values(Name::PAssertedIdentity)
-            .filter(|_| believed)
-            .filter_map(|value| NameAddr::parse(value).ok().map(|addr| addr.uri))
-            .take(MAX_ASSERTED)
-            .collect();
+        let mut asserted = heapless::Vec::new();
+        for value in message.values(Name::PAssertedIdentity).filter(|_| believed) {
+            // More than there is room for are not looked at.
+            if let Ok(addr) = NameAddr::parse(value) {
+                let _ = asserted.push(addr.uri);
+            }
+        }
         let from = From { asserted, addr };
         if let Some(encoding) = encoding {
             return self.encoded(served, key, &from, content_type, encoding);
@@ -110,7 +111,11 @@ impl Engine<'_> {
             return Item::Nothing;
         }
         let id = IncomingId(self.next_id());
-        if !self.answer_incoming(&served, key, 200, Extra::None, Some(id)) {
+        let handed = Handed {
+            id,
+            copy: copy.unwrap_or(0),
+        };
+        if !self.answer_incoming(&served, key, 200, Extra::None, Some(handed)) {
             return Item::Nothing;
         }
         let wants = match cpim {

@@ -75,18 +75,9 @@ impl Engine<'_> {
             return;
         }
         self.shut(path_id);
-        let over = |path: &crate::client::flows::Path| {
-            matches!(
-                path.registration.state(),
-                State::Unregistered | State::Failed
-            )
-        };
-        if self.core.paths.iter().all(over) {
-            let config = self.core.policy.registration();
-            for path in &mut self.core.paths {
-                path.registration = crate::sip::registration::Registration::new(&config);
-            }
-            self.core.role = Role::Idle;
+        if self.is_over() {
+            // `register` starts anew.
+            self.leave();
         }
     }
 
@@ -116,9 +107,7 @@ impl Engine<'_> {
         match self.core.role {
             Role::Registrant => {}
             Role::Adopted => {
-                self.shut(PathId(0));
-                self.withdraw_all();
-                self.core.role = Role::Idle;
+                self.leave();
                 self.emit(Record::Deregistered);
                 return Ok(());
             }
@@ -166,29 +155,39 @@ impl Engine<'_> {
         let Role::Leaving { until } = self.core.role else {
             return;
         };
-        let done = self.core.paths.iter().all(|path| {
+        if !self.is_over() && self.core.now < until {
+            return;
+        }
+        self.leave();
+        self.emit(Record::Deregistered);
+    }
+
+    /// Whether no path has or gets a registration.
+    fn is_over(&self) -> bool {
+        self.core.paths.iter().all(|path| {
             matches!(
                 path.registration.state(),
                 State::Unregistered | State::Failed
             )
-        });
-        if !done && self.core.now < until {
-            return;
-        }
+        })
+    }
+
+    /// Nothing is registered any more: flows are closed, what came with the registration is
+    /// forgotten, and what still waits or is under way ends.
+    fn leave(&mut self) {
         self.core.role = Role::Idle;
+        let config = self.core.policy.registration();
         for at in 0..self.core.policy.hops {
             let path_id = PathId(at);
             self.drop_register(path_id);
             self.forget_registration(path_id);
             self.shut(path_id);
-            let config = self.core.policy.registration();
             if let Some(path) = self.path_mut(path_id) {
                 path.registration = crate::sip::registration::Registration::new(&config);
             }
         }
         // What was under way went down with its flow.
         self.withdraw_all();
-        self.emit(Record::Deregistered);
     }
 
     /// `Client::adopt_registration` and `Client::registration_changed`.
@@ -235,10 +234,7 @@ impl Engine<'_> {
         if self.core.role != Role::Adopted {
             return Err(CommandError::WrongState);
         }
-        self.core.role = Role::Idle;
-        self.shut(PathId(0));
-        self.withdraw_all();
-        self.forget_registration(PathId(0));
+        self.leave();
         self.emit(Record::Lost { path: PathId(0) });
         Ok(())
     }
@@ -361,7 +357,7 @@ impl Engine<'_> {
                 .unwrap_or_default();
             let get = |field| account.slice(text, field);
             let str = |field| core::str::from_utf8(get(field)).unwrap_or("");
-            let unknown = UriText::fixed(tags::ANONYMOUS_URI);
+            let unknown = const { UriText::fixed(tags::ANONYMOUS_URI) };
             let registrar = UriText::new(get(Field::Registrar)).unwrap_or(unknown);
             let address_of_record = UriText::new(get(Field::ImAddress)).unwrap_or(unknown);
             let mut w = MessageWriter::request(out, Method::Register, registrar);
@@ -396,15 +392,17 @@ impl Engine<'_> {
             // RFC 3261 §10.2.1.1: for a registrar that does not read the parameter.
             w.header(Name::Expires, seconds);
             // RFC 3327 §5.1; RFC 5626 §4.2.1.
-            let supported = if outbound {
-                "path, outbound, gruu"
-            } else {
-                "path, gruu"
-            };
-            w.header(Name::Supported, Text::fixed(supported));
+            w.header(
+                Name::Supported,
+                if outbound {
+                    const { Text::fixed("path, outbound, gruu") }
+                } else {
+                    const { Text::fixed("path, gruu") }
+                },
+            );
             w.header(
                 Name::UserAgent,
-                Text::new(str(Field::UserAgent)).unwrap_or(Text::fixed("")),
+                Text::new(str(Field::UserAgent)).unwrap_or(const { Text::fixed("") }),
             );
             let len = w.no_body().finish()?;
             cuts = Cuts::of_draft(line, ident, len);
@@ -423,7 +421,7 @@ impl Engine<'_> {
                 .block()
                 .map(|block| blocks.get(block))
                 .unwrap_or_default();
-            let unknown = UriText::fixed(tags::ANONYMOUS_URI);
+            let unknown = const { UriText::fixed(tags::ANONYMOUS_URI) };
             let registrar = UriText::new(account.slice(text, Field::Registrar)).unwrap_or(unknown);
             let own = UriText::new(account.slice(text, Field::ImAddress)).unwrap_or(unknown);
             let mut w = MessageWriter::request(out, Method::Options, registrar);

@@ -37,6 +37,8 @@ enum Launch {
     Launched,
     /// It has to wait for a flow, a transaction or arena.
     Wait,
+    /// The arena does not hold it beside what is kept.
+    NoRoom,
     /// It would be this long, at or over the pager limit.
     TooLarge(usize),
 }
@@ -81,6 +83,11 @@ impl Engine<'_> {
             match self.launch(row) {
                 Launch::Launched => return Step::Done,
                 Launch::Wait => {}
+                Launch::NoRoom if self.frees_by_itself() || !self.is_pager(row) => {}
+                Launch::NoRoom => {
+                    self.end_request(row, Err(Failure::NoRoom));
+                    return Step::Done;
+                }
                 Launch::TooLarge(size) => {
                     self.end_request(row, Err(Failure::TooLargeForPager { size }));
                     return Step::Done;
@@ -88,6 +95,28 @@ impl Engine<'_> {
             }
         }
         Step::Nothing
+    }
+
+    fn is_pager(&self, row: Row) -> bool {
+        self.requests.get(row.0).is_some_and(Request::is_pager)
+    }
+
+    /// Whether arena will be given back without anything from outside: what is under way ends, what
+    /// waits to be polled goes.
+    fn frees_by_itself(&self) -> bool {
+        self.core.spent.is_some()
+            || !self.core.one_shots.is_empty()
+            || !self.core.events.is_empty()
+            || self.requests.iter().any(|request| match request.state {
+                RequestState::InFlight | RequestState::Challenged { .. } => true,
+                RequestState::Queued | RequestState::Ended(_) | RequestState::Free => false,
+            })
+            || self.txns.iter().any(|txn| match &txn.machine {
+                Machine::Server { response, .. } | Machine::InviteServer { response, .. } => {
+                    response.is_some()
+                }
+                Machine::Client { .. } | Machine::Free => false,
+            })
     }
 
     fn next_queued(&self, after: Option<u32>) -> Option<(u32, Row)> {
@@ -200,7 +229,11 @@ impl Engine<'_> {
             cuts = new;
             Ok(len)
         });
-        let (Ok(block), Some(slot)) = (written, self.free_txn()) else {
+        let Ok(block) = written else {
+            return Launch::NoRoom;
+        };
+        let Some(slot) = self.free_txn() else {
+            self.arena.free(block);
             return Launch::Wait;
         };
         self.arena.free(kept);
@@ -228,8 +261,8 @@ impl Engine<'_> {
         Launch::Launched
     }
 
-    /// The size of a request as it would go out now on the main flow of a path, credentials
-    /// included, or a reserve for them where none are known (OMA IM 8.1).
+    /// The size of a request as it would go out now on the main flow of a path, with the
+    /// credentials that are known.
     pub(crate) fn size(&self, request: &Request, path: PathId, flow: FlowId) -> usize {
         let Some((kept, flow)) = request.block.zip(self.flow(flow)) else {
             return 0;
@@ -264,14 +297,22 @@ impl Engine<'_> {
             |sink| slots.write(blocks, &account, &policy, &hop, kept, request.cuts, sink),
             &mut [],
         );
-        let size = match written {
+        match written {
             Ok((len, _)) => len,
             Err(small) => small.needed,
-        };
-        if request.is_message() && slots.is_empty() && self.may_be_challenged() {
-            size.saturating_add(usize::from(policy.credentials_reserve))
+        }
+    }
+
+    /// What credentials may add to a request for which none are known (OMA IM 8.1).
+    pub(crate) fn credentials_to_come(&self, request: &Request) -> usize {
+        if self
+            .auth_slots(request.path, request.kind.auth())
+            .is_empty()
+            && self.may_be_challenged()
+        {
+            usize::from(self.core.policy.credentials_reserve)
         } else {
-            size
+            0
         }
     }
 
@@ -322,6 +363,10 @@ impl Engine<'_> {
         if status.is_provisional() || request.state != RequestState::InFlight {
             return;
         }
+        if request.kind == RequestKind::KeepAlive {
+            // Any answer shows that the flow lives; there is no need to be let in for that.
+            return self.keep_alive_done(row);
+        }
         if matches!(status.code(), 401 | 407) {
             return self.challenged(row, message, status);
         }
@@ -330,8 +375,7 @@ impl Engine<'_> {
         }
         match request.kind {
             RequestKind::Register => self.registered(row, message, status),
-            // RFC 5626 does not know OPTIONS as a keep-alive; any answer shows that the flow lives.
-            RequestKind::KeepAlive => self.keep_alive_done(row),
+            RequestKind::KeepAlive => {}
             RequestKind::Message { .. } | RequestKind::Report { .. } => {
                 if status.is_success() {
                     self.end_request(row, Ok(status.code()));
@@ -493,6 +537,21 @@ impl Engine<'_> {
             self.drop_txn(at);
             if let Some((row, state)) = under_way {
                 self.lost_with_flow(Row(usize::from(row)), state);
+            }
+        }
+        // A keep-alive that waits has nothing left to keep.
+        for at in 0..self.requests.len() {
+            let path = self
+                .requests
+                .get(at)
+                .filter(|request| {
+                    request.kind == RequestKind::KeepAlive && request.state != RequestState::Free
+                })
+                .map(|request| request.path);
+            let main = path.map(|path| self.main_flow(path));
+            if main.is_some_and(|main| main.is_none_or(|main| self.flow(main).is_none())) {
+                self.forget_transaction(Row(at));
+                self.free_row(Row(at));
             }
         }
     }

@@ -10,14 +10,13 @@ use core::net::SocketAddr;
 use crate::arena::Block;
 use crate::client::engine::{Engine, OneShotBytes};
 use crate::client::event::{Item, Trust};
-use crate::client::slots::{Echo, Machine, Txn, Wire};
+use crate::client::slots::{Echo, Handed, Machine, Txn, Wire};
 use crate::config::{Strangers, Transport};
-use crate::id::{FlowId, IncomingId};
+use crate::id::FlowId;
 use crate::sip::transaction::{
     InviteServer, MergeKey, NonInviteServer, OldFields, Reliability, RequestKey, ServerAction,
     ServerKey, TopVia,
 };
-use crate::time::Instant;
 use crate::wire::error::ParseError;
 use crate::wire::message::Message;
 use crate::wire::name::{Method, Name, Status};
@@ -201,7 +200,7 @@ impl Engine<'_> {
         key: ServerKey,
         status: u16,
         extra: Extra,
-        incoming: Option<IncomingId>,
+        incoming: Option<Handed>,
     ) -> bool {
         let tag = self.core.entropy.u32();
         let Some(code) = Status::new(status) else {
@@ -366,8 +365,8 @@ impl Engine<'_> {
             }
             return true;
         }
-        let now = ticks(self.core.now);
-        let live = |echo: &&Echo| echo.key == Some(key) && echo.until > now;
+        let now = self.core.now;
+        let live = |echo: &&Echo| echo.answers(key) && echo.is_live(now);
         let Some(echo) = self.echoes.iter().find(live).copied() else {
             return false;
         };
@@ -385,7 +384,7 @@ impl Engine<'_> {
 
     /// Whether a CANCEL with this key has a request to cancel.
     fn is_cancelled_by(&self, key: &RequestKey) -> bool {
-        let now = ticks(self.core.now);
+        let now = self.core.now;
         CANCELLABLE.into_iter().any(|method| {
             let key = key.of(method.as_bytes());
             let served = self.txns.iter().any(|txn| match &txn.machine {
@@ -395,12 +394,12 @@ impl Engine<'_> {
                 Machine::Free | Machine::Client { .. } => false,
             });
             let mut echoes = self.echoes.iter();
-            served || echoes.any(|echo| echo.key == Some(key) && echo.until > now)
+            served || echoes.any(|echo| echo.answers(key) && echo.is_live(now))
         })
     }
 
     fn merged(&self, merge: MergeKey, key: ServerKey) -> bool {
-        let now = ticks(self.core.now);
+        let now = self.core.now;
         self.txns.iter().any(|txn| match &txn.machine {
             Machine::Server {
                 key: of, merge: m, ..
@@ -412,7 +411,7 @@ impl Engine<'_> {
         }) || self
             .echoes
             .iter()
-            .any(|echo| echo.merge == Some(merge) && echo.key != Some(key) && echo.until > now)
+            .any(|echo| echo.merges(merge) && !echo.answers(key) && echo.is_live(now))
     }
 
     fn ack(&mut self, key: ServerKey) {
@@ -469,8 +468,8 @@ impl Engine<'_> {
 
     /// Remembers the answer of a finished transaction; the oldest gives way.
     pub(crate) fn remember(&mut self, echo: Echo) {
-        let now = ticks(self.core.now);
-        let free = self.echoes.iter().position(|echo| echo.until <= now);
+        let now = self.core.now;
+        let free = self.echoes.iter().position(|echo| !echo.is_live(now));
         let at = free.unwrap_or_else(|| usize::from(self.core.next_echo));
         if free.is_none() {
             self.core.stats.echoes_evicted = self.core.stats.echoes_evicted.saturating_add(1);
@@ -541,9 +540,11 @@ pub(crate) fn response(
 fn put_extra(w: &mut MessageWriter<'_>, extra: Extra, request: Option<&Message<'_>>) {
     match extra {
         Extra::None => {}
-        Extra::Allow => w.header(Name::Allow, Text::fixed(ALLOW)),
-        Extra::Accept => w.header(Name::Accept, Text::fixed(ACCEPT)),
-        Extra::AcceptEncoding => w.header(Name::AcceptEncoding, Text::fixed(ACCEPT_ENCODING)),
+        Extra::Allow => w.header(Name::Allow, const { Text::fixed(ALLOW) }),
+        Extra::Accept => w.header(Name::Accept, const { Text::fixed(ACCEPT) }),
+        Extra::AcceptEncoding => {
+            w.header(Name::AcceptEncoding, const { Text::fixed(ACCEPT_ENCODING) })
+        }
         Extra::Unsupported => {
             let required = request.into_iter().flat_map(|m| m.values(Name::Require));
             w.list(Name::Unsupported, required.map(Raw));
@@ -551,10 +552,10 @@ fn put_extra(w: &mut MessageWriter<'_>, extra: Extra, request: Option<&Message<'
         Extra::RetryAfter(seconds) => w.header(Name::RetryAfter, seconds),
         Extra::Capabilities => {
             // RFC 3261 §11.2.
-            w.header(Name::Allow, Text::fixed(ALLOW));
-            w.header(Name::Accept, Text::fixed(ACCEPT));
-            w.header(Name::AcceptEncoding, Text::fixed(ACCEPT_ENCODING));
-            w.header(Name::Supported, Text::fixed("path, outbound"));
+            w.header(Name::Allow, const { Text::fixed(ALLOW) });
+            w.header(Name::Accept, const { Text::fixed(ACCEPT) });
+            w.header(Name::AcceptEncoding, const { Text::fixed(ACCEPT_ENCODING) });
+            w.header(Name::Supported, const { Text::fixed("path, outbound") });
         }
     }
 }
@@ -565,9 +566,4 @@ pub(crate) const fn reliability(transport: Transport) -> Reliability {
     } else {
         Reliability::Unreliable
     }
-}
-
-/// A time in ticks of 256 ms, for rows that have to be small; the end of time after 34 years.
-pub(crate) fn ticks(at: Instant) -> u32 {
-    u32::try_from(at.as_millis() >> 8).unwrap_or(u32::MAX)
 }

@@ -265,6 +265,9 @@ impl ImServer {
             return;
         };
         let (id, request) = (stored.id, stored.request.clone());
+        // RFC 3261 §8.2.2.2: a request that was answered already, with 486 for instance, would be
+        // taken for a copy. Each try is a request of its own.
+        let request = self.own_request(&request);
         let targets = self.targets(now, user, None);
         if !targets.is_empty() {
             self.fork(

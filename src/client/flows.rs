@@ -475,10 +475,10 @@ impl Engine<'_> {
                 // RFC 3263 §4.3: a transport that fails under a request sends it to the next server.
                 self.drop_register(path_id);
                 self.reset_auth(path_id);
-                self.next_candidate(path_id);
                 if let Some(path) = self.path_mut(path_id) {
                     path.failover = Some(RegisterFailure::TransportFailed);
                 }
+                self.next_candidate(path_id);
             }
             Role::Registrant | Role::Leaving { .. } => {
                 let Some(path) = self.path_mut(path_id) else {

@@ -13,6 +13,7 @@
 //! | header fields of one message | [`MAX_HEADERS`](crate::wire::message::MAX_HEADERS) | 513 |
 //! | paths | [`MAX_PATHS`] | `ConfigError::NextHops` |
 //! | flows | [`MAX_FLOWS`] | the flow is closed and counted |
+//! | candidates of one next hop | [`MAX_CANDIDATES`] | the list counts as ended |
 //! | events that wait | [`EVENTS`] | `Busy`, `Item::Later`; nothing is lost |
 
 /// Paths of one client: reg-id 1 and 2 (RFC 5626 §4.2).
@@ -20,6 +21,9 @@ pub const MAX_PATHS: usize = 2;
 
 /// Flows at once: for each path one, and one for long requests.
 pub const MAX_FLOWS: usize = 4;
+
+/// Candidates of one next hop that are tried, should the driver's list not end before (RFC 3263 §4.3).
+pub const MAX_CANDIDATES: u16 = 64;
 
 /// The longest message, in bytes: what one datagram can carry. On a stream it is also bounded by
 /// the buffer that the driver presents.

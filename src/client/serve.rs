@@ -17,7 +17,6 @@ use crate::sip::transaction::{
     InviteServer, MergeKey, NonInviteServer, OldFields, Reliability, RequestKey, ServerAction,
     ServerKey, TopVia,
 };
-use crate::time::Instant;
 use crate::wire::error::ParseError;
 use crate::wire::message::Message;
 use crate::wire::name::{Method, Name, Status};
@@ -29,6 +28,21 @@ use crate::wire::writer::{MessageWriter, Param, Raw, ReceivedVia, Text, With};
 pub(crate) const ALLOW: &str = "MESSAGE, OPTIONS, ACK, CANCEL";
 /// The content types of `Accept`; see [`crate::client::incoming`] for how each is read.
 pub(crate) const ACCEPT: &str = "text/plain, text/*, message/cpim, message/imdn+xml, message/external-body, multipart/*, application/im-iscomposing+xml";
+/// The methods whose requests a CANCEL is matched with (RFC 3261 §9.2: any but ACK and CANCEL).
+const CANCELLABLE: [Method<'static>; 12] = [
+    Method::Invite,
+    Method::Message,
+    Method::Options,
+    Method::Notify,
+    Method::Info,
+    Method::Bye,
+    Method::Prack,
+    Method::Update,
+    Method::Register,
+    Method::Publish,
+    Method::Subscribe,
+    Method::Refer,
+];
 /// Encodings that a body may have.
 #[cfg(feature = "deflate")]
 pub(crate) const ACCEPT_ENCODING: &str = "identity, deflate";
@@ -115,9 +129,9 @@ impl Engine<'_> {
             return Item::Nothing;
         }
         if method == Method::Cancel {
-            // RFC 3261 §9.2: 200 if there is a transaction to cancel, which then has no effect on
-            // one that has its final response; 481 if there is none.
-            let status = if self.known(keys.request.of(b"INVITE")) {
+            // RFC 3261 §9.2: 200 if there is a transaction to cancel, whatever its method; it has no
+            // effect on one that has its final response. 481 if there is none.
+            let status = if self.is_cancelled_by(&keys.request) {
                 200
             } else {
                 481
@@ -351,8 +365,8 @@ impl Engine<'_> {
             }
             return true;
         }
-        let now = ticks(self.core.now);
-        let live = |echo: &&Echo| echo.key == Some(key) && echo.until > now;
+        let now = self.core.now;
+        let live = |echo: &&Echo| echo.answers(key) && echo.is_live(now);
         let Some(echo) = self.echoes.iter().find(live).copied() else {
             return false;
         };
@@ -368,15 +382,24 @@ impl Engine<'_> {
         true
     }
 
-    fn known(&self, key: ServerKey) -> bool {
-        self.txns.iter().any(|txn| match &txn.machine {
-            Machine::Server { key: of, .. } | Machine::InviteServer { key: of, .. } => *of == key,
-            Machine::Free | Machine::Client { .. } => false,
+    /// Whether a CANCEL with this key has a request to cancel.
+    fn is_cancelled_by(&self, key: &RequestKey) -> bool {
+        let now = ticks(self.core.now);
+        CANCELLABLE.into_iter().any(|method| {
+            let key = key.of(method.as_bytes());
+            let served = self.txns.iter().any(|txn| match &txn.machine {
+                Machine::Server { key: of, .. } | Machine::InviteServer { key: of, .. } => {
+                    *of == key
+                }
+                Machine::Free | Machine::Client { .. } => false,
+            });
+            let mut echoes = self.echoes.iter();
+            served || echoes.any(|echo| echo.key == Some(key) && echo.until > now)
         })
     }
 
     fn merged(&self, merge: MergeKey, key: ServerKey) -> bool {
-        let now = ticks(self.core.now);
+        let now = self.core.now;
         self.txns.iter().any(|txn| match &txn.machine {
             Machine::Server {
                 key: of, merge: m, ..
@@ -388,7 +411,7 @@ impl Engine<'_> {
         }) || self
             .echoes
             .iter()
-            .any(|echo| echo.merge == Some(merge) && echo.key != Some(key) && echo.until > now)
+            .any(|echo| echo.merges(merge) && !echo.answers(key) && echo.is_live(now))
     }
 
     fn ack(&mut self, key: ServerKey) {
@@ -445,8 +468,8 @@ impl Engine<'_> {
 
     /// Remembers the answer of a finished transaction; the oldest gives way.
     pub(crate) fn remember(&mut self, echo: Echo) {
-        let now = ticks(self.core.now);
-        let free = self.echoes.iter().position(|echo| echo.until <= now);
+        let now = self.core.now;
+        let free = self.echoes.iter().position(|echo| !echo.is_live(now));
         let at = free.unwrap_or_else(|| usize::from(self.core.next_echo));
         if free.is_none() {
             self.core.stats.echoes_evicted = self.core.stats.echoes_evicted.saturating_add(1);
@@ -543,9 +566,4 @@ pub(crate) const fn reliability(transport: Transport) -> Reliability {
     } else {
         Reliability::Unreliable
     }
-}
-
-/// A time in ticks of 256 ms, for rows that have to be small; the end of time after 34 years.
-pub(crate) fn ticks(at: Instant) -> u32 {
-    u32::try_from(at.as_millis() >> 8).unwrap_or(u32::MAX)
 }

@@ -53,6 +53,13 @@ pub struct OldFields<'a> {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct ServerKey(u64);
 
+impl ServerKey {
+    /// The key as bytes, for rows that have to be small.
+    pub(crate) const fn to_bytes(self) -> [u8; 8] {
+        self.0.to_ne_bytes()
+    }
+}
+
 /// The key of a request however it was routed: equal for the copies of a forked request that meet
 /// again here (RFC 3261 §8.2.2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -121,6 +128,11 @@ impl RequestKey {
 }
 
 impl MergeKey {
+    /// The key as bytes, for rows that have to be small.
+    pub(crate) const fn to_bytes(self) -> [u8; 8] {
+        self.0.to_ne_bytes()
+    }
+
     /// The key of a request without a To tag: From tag, Call-ID and CSeq (RFC 3261 §8.2.2.2).
     ///
     /// A request with the merge key of an ongoing transaction but not its [`ServerKey`] is

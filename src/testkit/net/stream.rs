@@ -252,6 +252,11 @@ impl Network {
             Break::Reset => {
                 self.log_connection(id, ConnectionEvent::Reset);
                 let due = self.now.after(self.conditions.latency_ms);
+                if opening {
+                    let why = ConnectFailure::Refused;
+                    self.launch(due, Delivery::ConnectFailed { conn: id, why }, None, true);
+                    return;
+                }
                 for side in [Side::Client, Side::Server] {
                     self.launch(
                         due,

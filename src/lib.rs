@@ -3,7 +3,7 @@
 //! Bytes, clock readings and commands go in. Bytes to send, flows to open, events and one deadline
 //! come out. The crate opens no socket, reads no clock, draws no random numbers of its own and,
 //! without the feature `alloc`, has no allocator; there is no unsafe code. One core serves firmware
-//! without an operating system, phones, and gateways with thousands of users.
+//! without an operating system, phones and gateways.
 //!
 //! # The contract
 //!
@@ -68,9 +68,9 @@
 //! | `std` | yes | `alloc`; nothing else yet |
 //! | `alloc` | by `std` | [`storage`] on the heap with limits at run time; `Box` as storage |
 //! | `deflate` | no | messages and reports with `Content-Encoding: deflate` are read |
-//! | `testkit` | no | [`testkit`](https://docs.rs/oma-im/latest/oma_im/testkit/): a virtual network, clock and IM server, ladders and captures |
+//! | `testkit` | no | the module `testkit`: a virtual network, clock and IM server, ladders and captures |
 //! | `defmt` | no | `defmt::Format` on ids, errors and events |
-//! | `log` | no | reserved |
+//! | `log` | no | nothing yet |
 //! | `arbitrary` | no | `Arbitrary` on inputs, and random sequences of operations in the test kit |
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -101,3 +101,7 @@ pub mod time;
 pub mod wire;
 
 pub use client::Client;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

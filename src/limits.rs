@@ -4,17 +4,35 @@
 //! or on the wire 413 or 513 for size and 480 with Retry-After for a MESSAGE or INVITE without room
 //! (503 would have a proxy treat the phone as a failed server), 500 for other requests.
 //!
-//! | limit | where | when it is met |
-//! |---|---|---|
-//! | transactions, and requests under way | `TXNS` of the storage | `Full`, or 480/500 to the peer |
-//! | finished things remembered (answers to repeat, message ids seen, reports awaited) | `REMEMBERED` of the storage | the oldest is forgotten and counted |
-//! | octets of requests, answers, account and registration | `ARENA` of the storage | `Full`, or 480/500 to the peer |
-//! | one message | [`MAX_MESSAGE`] | 413 or 513 to the peer, `Full` to the application |
-//! | header fields of one message | [`MAX_HEADERS`](crate::wire::message::MAX_HEADERS) | 513 |
-//! | paths | [`MAX_PATHS`] | `ConfigError::NextHops` |
-//! | flows | [`MAX_FLOWS`] | the flow is closed and counted |
-//! | candidates of one next hop | [`MAX_CANDIDATES`] | the list counts as ended |
-//! | events that wait | [`EVENTS`] | `Busy`, `Item::Later`; nothing is lost |
+//! # Chosen with the storage
+//!
+//! The parameters of [`Inline`](crate::storage::Inline), fields of `HeapLimits`. Bytes are those of
+//! a computer with 64-bit pointers.
+//!
+//! | limit | `Small` | `Standard` | bytes each | when it is met |
+//! |---|---|---|---|---|
+//! | `TXNS`: transactions, and requests under way | 8 | 32 | 0 | `Full`, or 480/500 to the peer |
+//! | `REMEMBERED`: answers to repeat, and message ids seen | 132 | 256 | 0 | the oldest is forgotten and counted |
+//! | `ARENA`: octets of requests, answers, account and registration | 5120 | 32768 | 1 | `Full`, or 480/500 to the peer |
+//!
+//! With each of `TXNS` come four messages of ours whose reports are waited for; the oldest gives
+//! way, its window closes and is counted.
+//!
+//! # Fixed
+//!
+//! | limit | value | bytes each | when it is met |
+//! |---|---|---|---|
+//! | [`MAX_PATHS`] | 2 | 0 | `ConfigError::NextHops` |
+//! | [`MAX_FLOWS`] | 4 | 0 | the flow is closed and counted |
+//! | [`EVENTS`] that wait | 8 | 0 | `Busy`, `Item::Later`; nothing is lost |
+//! | [`RESERVE`]: octets of the arena | 0 | 1 | `Full`; answers and retries still go out |
+//! | [`MAX_MESSAGE`]: bytes of one message | 65535 | none | 413 or 513 to the peer, `Full` to the application |
+//! | [`MAX_HEADERS`](crate::wire::message::MAX_HEADERS) of one message | 0 | none | 513 |
+//! | `Config::stream_buffer`: bytes of a message on a stream | 8192 | in the driver's buffer | 413 to the peer, the message is skipped |
+//! | `Config::reports_per_minute` and target | 60 | none | further reports wait, ten minutes at most: `ReportOutcome::TooMany` |
+//!
+//! A stateless answer that finds its four places taken, and a report counter or a refusal that
+//! finds them taken, gives way to a newer one; [`Stats`](crate::client::Stats) counts what is lost.
 
 /// Paths of one client: reg-id 1 and 2 (RFC 5626 §4.2).
 pub const MAX_PATHS: usize = 2;

@@ -11,28 +11,32 @@
 //!
 //! | limit | `Small` | `Standard` | bytes each | when it is met |
 //! |---|---|---|---|---|
-//! | `TXNS`: transactions, and requests under way | 8 | 32 | 0 | `Full`, or 480/500 to the peer |
-//! | `REMEMBERED`: answers to repeat, and message ids seen | 132 | 256 | 0 | the oldest is forgotten and counted |
+//! | `TXNS`: transactions, and requests under way | 8 | 32 | 432 | `Full`, or 480/500 to the peer |
+//! | `REMEMBERED`: answers to repeat, and message ids seen | 132 | 256 | 36 | the oldest is forgotten and counted |
 //! | `ARENA`: octets of requests, answers, account and registration | 5120 | 32768 | 1 | `Full`, or 480/500 to the peer |
 //!
-//! With each of `TXNS` come four messages of ours whose reports are waited for; the oldest gives
-//! way, its window closes and is counted.
+//! Of `TXNS` rows for requests, one for each next hop is kept for its REGISTER; one transaction is
+//! kept for requests of our own, and INVITEs have half of the transactions at the most. Reports have
+//! half of the rows at the most; the next ones wait. With each of `TXNS` come four messages of ours
+//! whose reports are waited for; the oldest gives way, its window closes and is counted.
 //!
 //! # Fixed
 //!
 //! | limit | value | bytes each | when it is met |
 //! |---|---|---|---|
-//! | [`MAX_PATHS`] | 2 | 0 | `ConfigError::NextHops` |
-//! | [`MAX_FLOWS`] | 4 | 0 | the flow is closed and counted |
-//! | [`EVENTS`] that wait | 8 | 0 | `Busy`, `Item::Later`; nothing is lost |
-//! | [`RESERVE`]: octets of the arena | 0 | 1 | `Full`; answers and retries still go out |
+//! | [`MAX_PATHS`] | 2 | 544 | `ConfigError::NextHops` |
+//! | [`MAX_FLOWS`] | 4 | 232 | the flow is closed and counted |
+//! | [`MAX_CANDIDATES`] of one next hop | 64 | none | the list counts as ended |
+//! | [`EVENTS`] that wait | 8 | 40 | `Busy`, `Item::Later`; nothing is lost |
+//! | [`RESERVE`]: octets of the arena | 1300 | 1 | `Full`; answers and retries still go out |
 //! | [`MAX_MESSAGE`]: bytes of one message | 65535 | none | 413 or 513 to the peer, `Full` to the application |
-//! | [`MAX_HEADERS`](crate::wire::message::MAX_HEADERS) of one message | 0 | none | 513 |
+//! | [`MAX_HEADERS`](crate::wire::message::MAX_HEADERS) of one message | 96 | none | 513 |
+//! | [`REPORTS_PER_MESSAGE`] | 64 | none | the rest is counted (`stats().reports_unread`) |
 //! | `Config::stream_buffer`: bytes of a message on a stream | 8192 | in the driver's buffer | 413 to the peer, the message is skipped |
 //! | `Config::reports_per_minute` and target | 60 | none | further reports wait, ten minutes at most: `ReportOutcome::TooMany` |
 //!
-//! A stateless answer that finds its four places taken, and a report counter or a refusal that
-//! finds them taken, gives way to a newer one; [`Stats`](crate::client::Stats) counts what is lost.
+//! Four stateless answers can wait to be polled; one more is dropped and counted
+//! (`stats().answers_dropped`).
 
 /// Paths of one client: reg-id 1 and 2 (RFC 5626 §4.2).
 pub const MAX_PATHS: usize = 2;
@@ -49,6 +53,9 @@ pub const MAX_MESSAGE: usize = 65_535;
 
 /// Events that may wait to be polled.
 pub const EVENTS: usize = 8;
+
+/// Reports in one message that are told (RFC 5438 §8.3).
+pub const REPORTS_PER_MESSAGE: usize = 64;
 
 /// Octets of the arena that no command takes: answers and retries need them, and a pager request
 /// that has to be built again may have this many.

@@ -2,7 +2,7 @@
 //!
 //! A storage owns every table and the arena; the client owns the storage, or borrows it. Const
 //! generics stop here: one core of code works on slices. [`Inline`] is all arrays and has a
-//! constant initial value, so it fits a `static`; [`Heap`] (feature `alloc`) has its limits at run
+//! constant initial value, so it fits a `static`; `Heap` (feature `alloc`) has its limits at run
 //! time and gives memory back when the client is idle.
 //!
 //! # In firmware

@@ -18,7 +18,7 @@ use crate::client::serve::reliability;
 use crate::client::slots::{Request, RequestKind, RequestState};
 use crate::config::{KeepAlive as KeepAlivePolicy, Nat, Transport};
 use crate::id::{FlowId, OpenId, PathId};
-use crate::limits::{MAX_CANDIDATES, MAX_PATHS};
+use crate::limits::{MAX_CANDIDATES, MAX_FLOWS, MAX_PATHS};
 use crate::sip::backoff::{Backoff, BackoffConfig, OtherFlows};
 use crate::sip::keepalive::{Indication, Interval, KeepAlive, KeepAliveAction, KeepAliveConfig};
 use crate::sip::registration::{
@@ -159,17 +159,6 @@ impl Path {
 impl Engine<'_> {
     /// `Client::flow_opened`.
     pub(crate) fn flow_opened(&mut self, id: FlowId, info: &FlowInfo) {
-        if self.core.flows.is_full() && info.origin != Origin::Accepted {
-            // There is a place for each flow of ours: one of a stranger's has it.
-            let stranger = self.core.flows.iter().find(|flow| flow.path.is_none());
-            if let Some(stranger) = stranger.map(|flow| flow.id) {
-                self.drop_flow(stranger, CloseReason::NotNeeded);
-            }
-        }
-        if self.flow(id).is_some() || self.core.flows.is_full() {
-            self.core.stats.flows_refused = self.core.stats.flows_refused.saturating_add(1);
-            return self.close(id, CloseReason::NotNeeded);
-        }
         let path = match info.origin {
             Origin::Accepted => None,
             Origin::Given(path) if usize::from(path.0) < MAX_PATHS => Some((path, Purpose::Main)),
@@ -180,6 +169,20 @@ impl Engine<'_> {
             },
             Origin::Given(_) => return self.close(id, CloseReason::NotNeeded),
         };
+        let stranger = self.core.flows.iter().find(|flow| flow.path.is_none());
+        if let (Some(stranger), true, true) = (
+            stranger.map(|flow| flow.id),
+            path.is_some(),
+            self.core.flows.len() >= MAX_FLOWS,
+        ) {
+            // What peers opened does not keep a path from its server.
+            self.core.stats.flows_refused = self.core.stats.flows_refused.saturating_add(1);
+            self.drop_flow(stranger, CloseReason::NotNeeded);
+        }
+        if self.flow(id).is_some() || self.core.flows.len() >= MAX_FLOWS {
+            self.core.stats.flows_refused = self.core.stats.flows_refused.saturating_add(1);
+            return self.close(id, CloseReason::NotNeeded);
+        }
         let limits = Limits {
             max_headers: MAX_HEAD.min(usize::from(self.core.policy.stream_buffer)),
             max_message: usize::from(self.core.policy.stream_buffer),
@@ -530,6 +533,13 @@ impl Engine<'_> {
         self.flow_gone(id);
     }
 
+    /// Whether bytes can still go out on a flow: it is open, or it cannot be read any further and
+    /// its peer is told why before it is closed.
+    pub(crate) fn can_send(&self, id: FlowId) -> bool {
+        let framing = |(of, why): &(FlowId, CloseReason)| *of == id && *why == CloseReason::Framing;
+        self.flow(id).is_some() || self.core.closing.iter().any(framing)
+    }
+
     fn close(&mut self, id: FlowId, why: CloseReason) {
         // One place for each flow that there can be; a driver that opens more without draining
         // closes them itself.
@@ -701,7 +711,9 @@ impl Engine<'_> {
                 && request.state != RequestState::Free
                 && request.path == path
         });
-        let Ok(row) = self.free_request() else { return };
+        let Ok(row) = self.free_message_row() else {
+            return;
+        };
         if under_way {
             return;
         }

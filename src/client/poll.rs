@@ -18,6 +18,7 @@ use crate::config::{DeliveryReports, Transport};
 use crate::error::Failure;
 use crate::id::{ChallengeId, FlowId, PathId, SendId};
 use crate::im::tags;
+use crate::limits::REPORTS_PER_MESSAGE;
 use crate::sip::transaction::key::hash;
 use crate::sip::transaction::{ClientAction, ServerAction};
 use crate::time::Instant;
@@ -116,7 +117,7 @@ impl<'a> Engine<'a> {
     fn one_shot_to_send(&mut self) -> Option<OneShot> {
         loop {
             let one = self.core.one_shots.front().copied()?;
-            if self.flow(one.flow).is_some() {
+            if self.can_send(one.flow) {
                 return Some(one);
             }
             self.core.one_shots.pop_front();
@@ -130,6 +131,15 @@ impl<'a> Engine<'a> {
     fn drop_stale_events(&mut self) {
         while let Some(record) = self.core.events.front().copied() {
             match record {
+                // To find one more takes reading all before it: what is beyond is not read.
+                Record::Reports { block, next, .. } if usize::from(next) >= REPORTS_PER_MESSAGE => {
+                    if nth_report(self.arena.get(block), next).is_some() {
+                        self.core.stats.reports_unread =
+                            self.core.stats.reports_unread.saturating_add(1);
+                    }
+                    self.arena.free(block);
+                    self.core.events.pop_front();
+                }
                 Record::Reports { block, next, .. } => {
                     match nth_report(self.arena.get(block), next) {
                         Some(Ok(_)) => return,
@@ -202,6 +212,7 @@ impl<'a> Engine<'a> {
             merge,
             tag,
             status,
+            retry_after,
             response,
             incoming,
             ..
@@ -216,7 +227,7 @@ impl<'a> Engine<'a> {
         // RFC 3261 §17.2.2: Timer J is 64·T1 on a datagram flow, and zero on a stream.
         if transport == Transport::Udp {
             let until = self.core.now.after(self.core.policy.timers.t1_64());
-            self.remember(Echo::new(key, merge, tag, status, until));
+            self.remember(Echo::new(key, merge, tag, status, until, retry_after));
         }
         if let Some(Handed { id, .. }) = incoming
             && self.core.policy.delivery_reports == DeliveryReports::Automatic

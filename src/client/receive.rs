@@ -132,6 +132,9 @@ impl Engine<'_> {
     }
 
     fn refuse_oversized(&mut self, flow: FlowId, head: &[u8], status: u16) {
+        if self.is_dropped(flow) {
+            return;
+        }
         let source = self.flow(flow).map(|flow| flow.remote);
         match (Message::legible(head), source) {
             (Some(message), Some(source)) if message.request().is_some() => {

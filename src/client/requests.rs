@@ -181,6 +181,7 @@ impl Engine<'_> {
         if self.free_txn().is_none() {
             return Launch::Wait;
         }
+        self.make_room(size);
         self.send(row, path, flow)
     }
 

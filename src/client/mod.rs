@@ -66,6 +66,8 @@
 mod account;
 #[cfg(feature = "testkit")]
 mod audit;
+#[cfg(test)]
+mod costs;
 mod credentials;
 mod engine;
 mod event;

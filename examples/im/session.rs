@@ -42,6 +42,8 @@ const NAP: Duration = Duration::from_secs(60);
 pub(crate) enum Command {
     /// Send a text, to the last target if none is given.
     Send { to: Option<String>, text: String },
+    /// The device has another address now.
+    NetworkChanged,
     /// End once all that was sent has its outcome.
     Finish,
     /// The same, but soon.
@@ -51,13 +53,15 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// A line of standard input: `send URI TEXT`, `quit`, or a text for the last target.
+    /// A line of standard input: `send URI TEXT`, `network`, `quit`, or a text for the last
+    /// target.
     pub(crate) fn read(line: &str) -> Option<Self> {
         let line = line.trim();
         let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
         match word {
             "" => None,
             "quit" if rest.is_empty() => Some(Self::Quit),
+            "network" if rest.is_empty() => Some(Self::NetworkChanged),
             "send" if is_uri(rest.trim_start()) => {
                 let rest = rest.trim_start();
                 let (to, text) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
@@ -380,6 +384,10 @@ impl Session {
                     };
                     self.plan.to = Some(to.clone());
                     self.unsent.push_back((to, text));
+                }
+                Ok(Command::NetworkChanged) => {
+                    self.driver
+                        .command(&mut self.inbox, |client, now| client.network_changed(now));
                 }
                 // Every message has its end, at last by timeout.
                 Ok(Command::Finish) => {

@@ -215,9 +215,7 @@ fn content(message: &IncomingMessage<'_>) -> String {
     let mut buffer = vec![0; 65_536];
     let body = match message.content_encoding {
         None => Some(message.body),
-        Some(encoding) => inflate(encoding, message.body, &mut buffer)
-            .ok()
-            .map(|body| &*body),
+        Some(encoding) => inflate(encoding, message.body, &mut buffer).ok(),
     };
     match body {
         Some(body) if message.text != TextCheck::NotText => {
@@ -337,12 +335,12 @@ impl Session {
                 self.failed = true;
                 self.stage = Stage::Gone;
             }
-            Happened::Retrying { .. } => {
-                // A user would wait; a script wants to know.
-                if self.registered.is_none() && self.plan.until != Until::Told {
-                    self.unfinished("given up: not registered", tell);
-                    self.leave(tell);
-                }
+            // A user would wait; a script wants to know.
+            Happened::Retrying { .. }
+                if self.registered.is_none() && self.plan.until != Until::Told =>
+            {
+                self.unfinished("given up: not registered", tell);
+                self.leave(tell);
             }
             Happened::Deregistered => self.stage = Stage::Gone,
             Happened::Sent { id, outcome } => {
@@ -363,9 +361,8 @@ impl Session {
                 disposition: Disposition::Delivery(status),
                 ..
             } => {
-                if self.awaited.remove(id).is_some() && *status != DeliveryStatus::Delivered {
-                    self.failed = true;
-                }
+                let was_awaited = self.awaited.remove(id).is_some();
+                self.failed |= was_awaited && *status != DeliveryStatus::Delivered;
             }
             Happened::ReportSent { .. } => self.reporting = self.reporting.saturating_sub(1),
             _ => {}

@@ -229,7 +229,7 @@ fn a_text_is_sent_and_reported_on_and_the_session_ends() {
     };
     let (done, seen) = stage.user("alice", Transport::Udp, awaited).end();
     assert!(done, "{seen:?}");
-    let told: Vec<_> = seen.iter().map(|happened| event_of(happened)).collect();
+    let told: Vec<_> = seen.iter().map(event_of).collect();
     assert_eq!(
         told,
         ["registered", "sending", "sent", "report", "deregistered"]

@@ -6,7 +6,8 @@
 //!
 //! | limit | where | when it is met |
 //! |---|---|---|
-//! | transactions, and requests under way | `TXNS` of the storage | `Full`, or 480/500 to the peer |
+//! | transactions, and requests under way | `TXNS` of the storage; a request row for each next hop is kept for its REGISTER, a transaction for requests of our own, INVITEs have half of the transactions at the most | `Full`, or 480/500 to the peer |
+//! | reports under way | half of `TXNS` of the storage | the next ones wait |
 //! | finished things remembered (answers to repeat, message ids seen, reports awaited) | `REMEMBERED` of the storage | the oldest is forgotten and counted |
 //! | octets of requests, answers, account and registration | `ARENA` of the storage | `Full`, or 480/500 to the peer |
 //! | one message | [`MAX_MESSAGE`] | 413 or 513 to the peer, `Full` to the application |
@@ -14,6 +15,7 @@
 //! | paths | [`MAX_PATHS`] | `ConfigError::NextHops` |
 //! | flows | [`MAX_FLOWS`] | the flow is closed and counted |
 //! | candidates of one next hop | [`MAX_CANDIDATES`] | the list counts as ended |
+//! | reports in one message | [`REPORTS_PER_MESSAGE`] | the rest is counted (`stats().reports_unread`) |
 //! | events that wait | [`EVENTS`] | `Busy`, `Item::Later`; nothing is lost |
 
 /// Paths of one client: reg-id 1 and 2 (RFC 5626 §4.2).
@@ -31,6 +33,9 @@ pub const MAX_MESSAGE: usize = 65_535;
 
 /// Events that may wait to be polled.
 pub const EVENTS: usize = 8;
+
+/// Reports in one message that are told (RFC 5438 §8.3).
+pub const REPORTS_PER_MESSAGE: usize = 64;
 
 /// Octets of the arena that no command takes: answers and retries need them, and a pager request
 /// that has to be built again may have this many.

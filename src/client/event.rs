@@ -16,6 +16,7 @@ use crate::wire::imdn::Disposition;
 
 /// What `poll_output` wants next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Output<'a> {
     /// Send these bytes on this flow, whole: one datagram, or next on the stream.
     Transmit {
@@ -46,6 +47,7 @@ pub enum Output<'a> {
 
 /// A flow that the client wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Open<'a> {
     /// To be named in the answer.
     pub id: OpenId,
@@ -194,6 +196,7 @@ pub enum Wake {
 
 /// Something happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Event<'a> {
     /// The registration of a path changed.
@@ -244,6 +247,7 @@ pub enum Event<'a> {
         /// The path.
         path: PathId,
         /// Our address from outside.
+        #[cfg_attr(feature = "defmt", defmt(Debug2Format))]
         address: SocketAddr,
     },
     /// `adopt_registration` was taken: these Contact parameters have to be in the registration.
@@ -255,6 +259,7 @@ pub enum Event<'a> {
 
 /// How a registration changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum RegistrationChange<'a> {
     /// The first 200, or the first after a loss.
     Registered {
@@ -300,6 +305,7 @@ pub enum SendOutcome {
 
 /// A report on a message of ours (RFC 5438 §11).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Report<'a> {
     /// The message; `None`: none that is waited for.
     pub id: Option<SendId>,
@@ -340,6 +346,7 @@ pub enum Trust {
 
 /// What `receive` made of the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Received<'b> {
     /// How many bytes are done with; on a stream present the rest again, with more behind it.
     pub consumed: usize,
@@ -349,6 +356,7 @@ pub struct Received<'b> {
 
 /// Content that came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[allow(clippy::large_enum_variant)] // It lives for one match in the caller's loop.
 pub enum Item<'b> {
     /// Nothing for the application. If bytes are left, present them again after a drain.
@@ -366,6 +374,7 @@ pub enum Item<'b> {
 
 /// A pager mode message (OMA IM 8.2; RFC 3428 §7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct IncomingMessage<'b> {
     /// To be named in `refuse`, `delivered` and `displayed`.
     pub id: IncomingId,

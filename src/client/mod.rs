@@ -156,7 +156,6 @@ impl<S: Storage> Client<S> {
             refusers: [Refuser::FREE; crate::limits::PEERS],
             stranded: None,
             next_id: 0,
-            next_echo: 0,
             next_seen: 0,
             stats: Stats::ZERO,
         };

@@ -51,6 +51,8 @@ pub(crate) enum Machine {
         merge: Option<MergeKey>,
         tag: u32,
         status: u16,
+        /// Seconds of Retry-After; 0: the answer has none.
+        retry_after: u16,
         response: Option<Block>,
         incoming: Option<Handed>,
     },
@@ -259,36 +261,72 @@ impl Awaited {
     };
 }
 
-/// A finished server transaction: what it takes to answer a retransmission (at most 48 bytes).
+/// A finished server transaction: what it takes to answer a retransmission (28 bytes).
 ///
 /// RFC 3261 §17.2.2: the final response is sent again until Timer J; §8.2.7 allows to build it
-/// anew from the retransmitted request, which then echoes status and To tag.
+/// anew from the retransmitted request. All that is not in there or follows from the status is
+/// kept: the To tag and Retry-After.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Echo {
-    pub(crate) key: Option<ServerKey>,
-    pub(crate) merge: Option<MergeKey>,
+    key: [u8; 8],
+    /// Zero: the request had a To tag, so that no copy of it can be merged.
+    merge: [u8; 8],
     pub(crate) tag: u32,
-    /// In ticks of 256 ms, rounded up.
+    /// In ticks of 256 ms, rounded up; zero in a row that was never used.
     pub(crate) until: u32,
-    /// 0: the row is free.
     pub(crate) status: u16,
+    /// Seconds of Retry-After; 0: the answer has none.
+    pub(crate) retry_after: u16,
 }
 
 impl Echo {
     pub(crate) const FREE: Self = Self {
-        key: None,
-        merge: None,
+        key: [0; 8],
+        merge: [0; 8],
         tag: 0,
         until: 0,
         status: 0,
+        retry_after: 0,
     };
-}
 
-impl Echo {
+    /// The answer `status` with this To tag, to be repeated until then.
+    pub(crate) fn new(
+        key: ServerKey,
+        merge: Option<MergeKey>,
+        tag: u32,
+        status: u16,
+        until: Instant,
+        retry_after: u16,
+    ) -> Self {
+        Self {
+            key: key.to_bytes(),
+            merge: merge.map_or([0; 8], MergeKey::to_bytes),
+            tag,
+            until: ticks(until).saturating_add(1),
+            status,
+            retry_after,
+        }
+    }
+
     /// Whether a retransmission would still be answered from it.
     pub(crate) fn is_live(&self, now: Instant) -> bool {
-        self.until > crate::client::serve::ticks(now)
+        self.until > ticks(now)
     }
+
+    /// Whether it answers this transaction.
+    pub(crate) fn answers(&self, key: ServerKey) -> bool {
+        self.key == key.to_bytes()
+    }
+
+    /// Whether the request that it answered was a copy of this one.
+    pub(crate) fn merges(&self, merge: MergeKey) -> bool {
+        self.merge == merge.to_bytes()
+    }
+}
+
+/// A time in ticks of 256 ms; the end of time after 34 years.
+fn ticks(at: Instant) -> u32 {
+    u32::try_from(at.as_millis() >> 8).unwrap_or(u32::MAX)
 }
 
 /// A message that was handed out: hash of (sender, Message-ID); 0: none.
@@ -297,4 +335,37 @@ pub(crate) struct Seen(pub(crate) u64);
 
 impl Seen {
     pub(crate) const FREE: Self = Self(0);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arena::Span;
+    use crate::client::credentials::AuthPlace;
+    use crate::client::engine::Core;
+    use crate::client::flows::{Flow, Path};
+    use crate::client::records::Record;
+
+    // `cargo test rows_are_small -- --nocapture` prints the table.
+    #[test]
+    fn rows_are_small() {
+        let rows = [
+            ("transaction", size_of::<Txn>(), 96),
+            ("request", size_of::<Request>(), 112),
+            ("ticket", size_of::<Ticket>(), 56),
+            ("awaited", size_of::<Awaited>(), 24),
+            ("echo", size_of::<Echo>(), 28),
+            ("seen", size_of::<Seen>(), 8),
+            ("span", size_of::<Span>(), 16),
+            ("event", size_of::<Record>(), 40),
+            ("core", size_of::<Core>(), 2976),
+            ("path", size_of::<Path>(), 480),
+            ("digest", size_of::<AuthPlace>(), 152),
+            ("flow", size_of::<Flow>(), 224),
+        ];
+        for (name, bytes, limit) in rows {
+            std::println!("{name:<12} {bytes:>5}");
+            assert!(bytes <= limit, "{name}: {bytes} > {limit}");
+        }
+    }
 }

@@ -365,6 +365,14 @@ impl Auth {
         }
     }
 
+    /// Whether credentials were accepted on this path, and none of them for this realm.
+    pub fn is_foreign(&self, realm: Quoted<'_>) -> bool {
+        let realm = realm.fingerprint();
+        let mut ours = self.slots.iter().flatten().filter(|state| state.accepted);
+        let first = ours.next();
+        first.is_some_and(|first| first.realm != realm && ours.all(|state| state.realm != realm))
+    }
+
     /// A request got a 2xx: the credentials it carried were right.
     pub fn accepted(&mut self, attempts: &Attempts) {
         for (state, attempt) in self.slots.iter_mut().zip(&attempts.slots) {

@@ -265,7 +265,7 @@ impl<S: Storage> Run<S> {
     }
 
     fn send(&mut self, send: &Send) {
-        let body = vec![b'm'; usize::from(send.body % if send.body % 4 == 0 { 1500 } else { 150 })];
+        let body = vec![b'm'; usize::from(send.body % if send.body < 16_384 { 1500 } else { 150 })];
         let mut message = Outgoing {
             body: &body,
             identity: [
@@ -467,10 +467,10 @@ impl<S: Storage> Run<S> {
                 let link = self.flows.iter().find(|link| link.id == flow);
                 let link = link.unwrap_or_else(|| panic!("{flow:?} is not open"));
                 if let Some(sip) = sent(bytes, link.transport) {
-                    if let Some(id) = text::message_id(&sip) {
-                        if !self.sent_ids.contains(&id) {
-                            self.sent_ids.push(id);
-                        }
+                    if let Some(id) = text::message_id(&sip)
+                        && !self.sent_ids.contains(&id)
+                    {
+                        self.sent_ids.push(id);
                     }
                     let branch = text::branch(&sip);
                     self.waiting

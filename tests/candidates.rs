@@ -1,5 +1,5 @@
 //! The addresses of a next hop, one after the other (RFC 3263 §4.3): a driver with a long list.
-#![allow(clippy::panic, clippy::unwrap_used)]
+#![allow(clippy::arithmetic_side_effects, clippy::panic, clippy::unwrap_used)]
 
 use std::net::SocketAddr;
 

@@ -48,7 +48,7 @@ pub(crate) enum Arrived {
 
 enum Socket {
     Datagram(UdpSocket),
-    Stream(Stream),
+    Stream(Box<Stream>),
 }
 
 struct Flow {
@@ -285,7 +285,7 @@ impl Sockets {
         };
         let from = self.bind.map(|bind| bind.ip());
         let stream = Stream::connect(from, remote, tls)?;
-        let id = self.add(Socket::Stream(stream), open.transport, remote)?;
+        let id = self.add(Socket::Stream(Box::new(stream)), open.transport, remote)?;
         let nowhere = IpAddr::from([0; 4]);
         Ok((id, SocketAddr::new(from.unwrap_or(nowhere), 0)))
     }

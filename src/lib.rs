@@ -12,6 +12,9 @@ extern crate std;
 #[cfg(feature = "alloc")]
 extern crate alloc;
 
+#[macro_use]
+mod trace;
+
 pub(crate) mod arena;
 pub mod client;
 pub mod config;

@@ -105,7 +105,7 @@ impl Engine<'_> {
             && self.was_seen(copy)
         {
             if self.answer_incoming(&served, key, 200, Extra::None, None) {
-                self.core.stats.duplicates = self.core.stats.duplicates.saturating_add(1);
+                count!(self, duplicates);
                 self.repeat_failed_reports(copy);
             }
             return Item::Nothing;
@@ -261,7 +261,7 @@ impl Engine<'_> {
             Ok(len)
         });
         let Ok(block) = written else {
-            self.core.stats.tickets_evicted = self.core.stats.tickets_evicted.saturating_add(1);
+            count!(self, tickets_evicted);
             return none;
         };
         let state = |wanted: bool| {
@@ -300,7 +300,7 @@ impl Engine<'_> {
             .enumerate()
             .filter(|(_, ticket)| !busy(ticket.delivery) && !busy(ticket.display))
             .min_by_key(|(_, ticket)| ticket.id)?;
-        self.core.stats.tickets_evicted = self.core.stats.tickets_evicted.saturating_add(1);
+        count!(self, tickets_evicted);
         self.drop_ticket(at);
         Some(at)
     }

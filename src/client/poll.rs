@@ -133,8 +133,7 @@ impl<'a> Engine<'a> {
                     match nth_report(self.arena.get(block), next) {
                         Some(Ok(_)) => return,
                         Some(Err(())) => {
-                            self.core.stats.reports_unread =
-                                self.core.stats.reports_unread.saturating_add(1);
+                            count!(self, reports_unread);
                             if let Some(Record::Reports { next, .. }) = self.core.events.front_mut()
                             {
                                 *next = next.saturating_add(1);
@@ -476,6 +475,7 @@ impl<'a> Engine<'a> {
             } => {
                 let action = machine.timeout(now, &timers);
                 let row = request.map(|row| Row(usize::from(row)));
+                note!(debug, "client transaction {}: {:?}", at, action);
                 if action == ClientAction::Resend {
                     txn.wire = Wire::Due;
                 }

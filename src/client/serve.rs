@@ -110,7 +110,7 @@ impl Engine<'_> {
             return Item::Nothing;
         }
         if trust == Trust::Stranger && self.core.policy.strangers == Strangers::Drop {
-            self.core.stats.stranger = self.core.stats.stranger.saturating_add(1);
+            count!(self, stranger);
             return Item::Nothing;
         }
         if method == Method::Cancel {
@@ -231,6 +231,13 @@ impl Engine<'_> {
                 incoming,
             }
         };
+        note!(
+            debug,
+            "server transaction {} on flow {}: {}",
+            slot,
+            served.flow.0,
+            status
+        );
         if let Some(txn) = self.txns.get_mut(slot) {
             *txn = Txn {
                 machine,
@@ -243,7 +250,7 @@ impl Engine<'_> {
 
     /// No transaction or no arena: the peer may try again later.
     pub(crate) fn no_room(&mut self, served: &Served<'_, '_>) {
-        self.core.stats.no_room = self.core.stats.no_room.saturating_add(1);
+        count!(self, no_room);
         // A 503 would have a proxy treat us as a failed server (RFC 3261 §21.5.4).
         let status = match served.method {
             Method::Message | Method::Invite => 480,
@@ -278,7 +285,7 @@ impl Engine<'_> {
         match written {
             Ok(block) => self.one_shot(flow, OneShotBytes::Block(block)),
             Err(_) => {
-                self.core.stats.answers_dropped = self.core.stats.answers_dropped.saturating_add(1);
+                count!(self, answers_dropped);
             }
         }
     }
@@ -306,11 +313,10 @@ impl Engine<'_> {
         match error.kind.status() {
             // RFC 3261 §17.1.1.3: an ACK is never answered.
             Some(status) if legible && !ack => {
-                self.core.stats.answered_unparsable =
-                    self.core.stats.answered_unparsable.saturating_add(1);
+                count!(self, answered_unparsable);
                 self.stateless(flow, source, message, status, Extra::None);
             }
-            _ => self.core.stats.unparsable = self.core.stats.unparsable.saturating_add(1),
+            _ => count!(self, unparsable),
         }
         Item::Nothing
     }
@@ -327,7 +333,7 @@ impl Engine<'_> {
             (Some(message), Some(source)) if message.request().is_some() => {
                 self.invalid(flow, source, &message, error);
             }
-            _ => self.core.stats.unparsable = self.core.stats.unparsable.saturating_add(1),
+            _ => count!(self, unparsable),
         }
         Item::Nothing
     }
@@ -402,7 +408,7 @@ impl Engine<'_> {
                 return;
             }
         }
-        self.core.stats.stray_ack = self.core.stats.stray_ack.saturating_add(1);
+        count!(self, stray_ack);
     }
 
     /// RFC 3261 §17.2.3 and §8.2.2.2.
@@ -448,7 +454,7 @@ impl Engine<'_> {
         let free = self.echoes.iter().position(|echo| !echo.is_live(now));
         let at = free.unwrap_or_else(|| usize::from(self.core.next_echo));
         if free.is_none() {
-            self.core.stats.echoes_evicted = self.core.stats.echoes_evicted.saturating_add(1);
+            count!(self, echoes_evicted);
             let next = self.core.next_echo.saturating_add(1);
             let len = u16::try_from(self.echoes.len()).unwrap_or(u16::MAX);
             self.core.next_echo = if next >= len { 0 } else { next };

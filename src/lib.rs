@@ -23,6 +23,8 @@ pub mod error;
 pub mod id;
 pub mod im;
 pub mod limits;
+#[cfg(feature = "bytes")]
+pub mod owned;
 pub mod sip;
 pub mod storage;
 #[cfg(feature = "testkit")]

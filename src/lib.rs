@@ -85,6 +85,9 @@ extern crate std;
 #[cfg(feature = "alloc")]
 extern crate alloc;
 
+#[macro_use]
+mod trace;
+
 pub(crate) mod arena;
 pub mod client;
 pub mod config;
@@ -93,6 +96,8 @@ pub mod error;
 pub mod id;
 pub mod im;
 pub mod limits;
+#[cfg(feature = "bytes")]
+pub mod owned;
 pub mod sip;
 pub mod storage;
 #[cfg(feature = "testkit")]

@@ -286,8 +286,7 @@ impl Engine<'_> {
                 self.refused(row, message, failure, status);
             }
             Decision::GiveUp(_) => {
-                self.core.stats.challenges_ignored =
-                    self.core.stats.challenges_ignored.saturating_add(1);
+                count!(self, challenges_ignored);
                 self.refused(row, message, failure(message, status), status);
             }
         }

@@ -176,11 +176,11 @@ impl Engine<'_> {
             self.core.flows.len() >= MAX_FLOWS,
         ) {
             // What peers opened does not keep a path from its server.
-            self.core.stats.flows_refused = self.core.stats.flows_refused.saturating_add(1);
+            count!(self, flows_refused);
             self.drop_flow(stranger, CloseReason::NotNeeded);
         }
         if self.flow(id).is_some() || self.core.flows.len() >= MAX_FLOWS {
-            self.core.stats.flows_refused = self.core.stats.flows_refused.saturating_add(1);
+            count!(self, flows_refused);
             return self.close(id, CloseReason::NotNeeded);
         }
         let limits = Limits {
@@ -205,6 +205,7 @@ impl Engine<'_> {
             pong: Pong::NotDue,
             stun: TransactionId([0; 12]),
         };
+        note!(info, "flow {} is open: {:?}", id.0, info.transport);
         // There is room: it was looked for above.
         let _ = self.core.flows.push(flow);
         match path {
@@ -454,6 +455,7 @@ impl Engine<'_> {
             return;
         };
         let flow = self.core.flows.swap_remove(at);
+        note!(info, "flow {} is gone", id.0);
         self.flow_lost_under(id);
         let Some(path_id) = flow.path else { return };
         let Some(path) = self.path_mut(path_id) else {
@@ -543,8 +545,9 @@ impl Engine<'_> {
     fn close(&mut self, id: FlowId, why: CloseReason) {
         // One place for each flow that there can be; a driver that opens more without draining
         // closes them itself.
+        note!(info, "flow {} is to be closed: {:?}", id.0, why);
         if self.core.closing.push_back((id, why)).is_err() {
-            self.core.stats.flows_refused = self.core.stats.flows_refused.saturating_add(1);
+            count!(self, flows_refused);
         }
     }
 
@@ -722,6 +725,7 @@ impl Engine<'_> {
         if let Some((block, cuts)) = self.draft_options()
             && let Some(request) = self.requests.get_mut(row.0)
         {
+            note!(debug, "request {} queued: keep-alive", order);
             *request = Request {
                 state: RequestState::Queued,
                 kind: RequestKind::KeepAlive,

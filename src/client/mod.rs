@@ -272,7 +272,7 @@ impl<S: Storage> Client<S> {
         let mut engine = self.engine();
         engine.tick(now);
         if engine.is_due() {
-            engine.core.stats.wake_ups = engine.core.stats.wake_ups.saturating_add(1);
+            count!(engine, wake_ups);
         }
         engine.pump();
     }

@@ -134,8 +134,7 @@ impl<'a> Engine<'a> {
                 // To find one more takes reading all before it: what is beyond is not read.
                 Record::Reports { block, next, .. } if usize::from(next) >= REPORTS_PER_MESSAGE => {
                     if nth_report(self.arena.get(block), next).is_some() {
-                        self.core.stats.reports_unread =
-                            self.core.stats.reports_unread.saturating_add(1);
+                        count!(self, reports_unread);
                     }
                     self.arena.free(block);
                     self.core.events.pop_front();
@@ -144,8 +143,7 @@ impl<'a> Engine<'a> {
                     match nth_report(self.arena.get(block), next) {
                         Some(Ok(_)) => return,
                         Some(Err(())) => {
-                            self.core.stats.reports_unread =
-                                self.core.stats.reports_unread.saturating_add(1);
+                            count!(self, reports_unread);
                             if let Some(Record::Reports { next, .. }) = self.core.events.front_mut()
                             {
                                 *next = next.saturating_add(1);
@@ -504,6 +502,7 @@ impl<'a> Engine<'a> {
             } => {
                 let action = machine.timeout(now, &timers);
                 let row = request.map(|row| Row(usize::from(row)));
+                note!(debug, "client transaction {}: {:?}", at, action);
                 if action == ClientAction::Resend {
                     txn.wire = Wire::Due;
                 }

@@ -241,6 +241,13 @@ impl Engine<'_> {
 
     /// Does what the machine of a path says.
     pub(crate) fn registration_step(&mut self, path_id: PathId, step: Step) {
+        note!(
+            debug,
+            "path {}: {:?}, then {:?}",
+            path_id.0,
+            step.event,
+            step.action
+        );
         match step.event {
             None => {}
             Some(RegistrationEvent::Registered { .. }) => {}
@@ -306,6 +313,7 @@ impl Engine<'_> {
         path.cseq = path.cseq.saturating_add(1);
         let cseq = path.cseq;
         if let Some(request) = self.requests.get_mut(row.0) {
+            note!(debug, "request {} queued: REGISTER", order);
             *request = Request {
                 state: RequestState::Queued,
                 kind: RequestKind::Register,

@@ -245,6 +245,13 @@ impl Engine<'_> {
         if let Some(kept) = self.requests.get_mut(row.0) {
             *kept = request;
         }
+        note!(
+            debug,
+            "request {} goes out on flow {} with CSeq {}",
+            request.order,
+            flow_id.0,
+            request.cseq
+        );
         self.count_credentials(row, path, &slots);
         let (now, timers) = (self.core.now, self.core.policy.timers);
         if let Some(txn) = self.txns.get_mut(slot) {
@@ -361,6 +368,12 @@ impl Engine<'_> {
         let Some(request) = self.requests.get(row.0).copied() else {
             return;
         };
+        note!(
+            debug,
+            "request {}: answered {}",
+            request.order,
+            status.code()
+        );
         if status.is_provisional() || request.state != RequestState::InFlight {
             return;
         }
@@ -445,6 +458,7 @@ impl Engine<'_> {
     pub(crate) fn requeue(&mut self, row: Row) {
         self.forget_transaction(row);
         if let Some(request) = self.requests.get_mut(row.0) {
+            note!(debug, "request {} goes once more", request.order);
             request.state = RequestState::Queued;
             request.since = self.core.now;
         }
@@ -455,6 +469,7 @@ impl Engine<'_> {
         let Some(request) = self.requests.get(row.0).copied() else {
             return;
         };
+        note!(info, "request {} is over: {:?}", request.order, end);
         let ending = match request.kind {
             RequestKind::Message { privacy, .. } => Ending::Sent(match end {
                 Ok(202) => SendOutcome::Accepted,

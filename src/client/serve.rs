@@ -264,6 +264,13 @@ impl Engine<'_> {
                 incoming,
             }
         };
+        note!(
+            debug,
+            "server transaction {} on flow {}: {}",
+            slot,
+            served.flow.0,
+            status
+        );
         if let Some(txn) = self.txns.get_mut(slot) {
             *txn = Txn {
                 machine,
@@ -276,7 +283,7 @@ impl Engine<'_> {
 
     /// No transaction or no arena: the peer may try again later.
     pub(crate) fn no_room(&mut self, served: &Served<'_, '_>) {
-        self.core.stats.no_room = self.core.stats.no_room.saturating_add(1);
+        count!(self, no_room);
         // A 503 would have a proxy treat us as a failed server (RFC 3261 §21.5.4).
         let status = match served.method {
             Method::Message | Method::Invite => 480,
@@ -311,7 +318,7 @@ impl Engine<'_> {
         match written {
             Ok(block) => self.one_shot(flow, OneShotBytes::Block(block)),
             Err(_) => {
-                self.core.stats.answers_dropped = self.core.stats.answers_dropped.saturating_add(1);
+                count!(self, answers_dropped);
             }
         }
     }
@@ -327,7 +334,7 @@ impl Engine<'_> {
         let stranger = self.flow(flow).is_some_and(|flow| flow.path.is_none());
         let dropped = stranger && self.core.policy.strangers == Strangers::Drop;
         if dropped {
-            self.core.stats.stranger = self.core.stats.stranger.saturating_add(1);
+            count!(self, stranger);
         }
         dropped
     }
@@ -352,11 +359,10 @@ impl Engine<'_> {
         match error.kind.status() {
             // RFC 3261 §17.1.1.3: an ACK is never answered.
             Some(status) if legible && !ack => {
-                self.core.stats.answered_unparsable =
-                    self.core.stats.answered_unparsable.saturating_add(1);
+                count!(self, answered_unparsable);
                 self.stateless(flow, source, message, status, Extra::None);
             }
-            _ => self.core.stats.unparsable = self.core.stats.unparsable.saturating_add(1),
+            _ => count!(self, unparsable),
         }
         Item::Nothing
     }
@@ -373,7 +379,7 @@ impl Engine<'_> {
             (Some(message), Some(source)) if message.request().is_some() => {
                 self.invalid(flow, source, &message, error);
             }
-            _ => self.core.stats.unparsable = self.core.stats.unparsable.saturating_add(1),
+            _ => count!(self, unparsable),
         }
         Item::Nothing
     }
@@ -410,8 +416,7 @@ impl Engine<'_> {
             match written {
                 Ok(block) => self.one_shot(served.flow, OneShotBytes::Block(block)),
                 Err(_) => {
-                    self.core.stats.answers_dropped =
-                        self.core.stats.answers_dropped.saturating_add(1);
+                    count!(self, answers_dropped);
                 }
             }
         }
@@ -462,7 +467,7 @@ impl Engine<'_> {
                 return;
             }
         }
-        self.core.stats.stray_ack = self.core.stats.stray_ack.saturating_add(1);
+        count!(self, stray_ack);
     }
 
     /// RFC 3261 §17.2.3 and §8.2.2.2.
@@ -508,7 +513,7 @@ impl Engine<'_> {
         // Timer J is the same for all: the oldest ends first, and a free row is at its end.
         if let Some(row) = self.echoes.iter_mut().min_by_key(|echo| echo.until) {
             if row.is_live(now) {
-                self.core.stats.echoes_evicted = self.core.stats.echoes_evicted.saturating_add(1);
+                count!(self, echoes_evicted);
             }
             *row = echo;
         }

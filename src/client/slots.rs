@@ -75,6 +75,7 @@ pub(crate) struct Handed {
 
 /// The methods of our own requests, for matching by CSeq (RFC 3261 §17.1.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) enum Code {
     Register,
     Message,
@@ -155,6 +156,7 @@ pub(crate) enum ReportEnding {
 
 /// What a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) enum RequestKind {
     /// REGISTER, also the one that ends the registration.
     Register,
@@ -168,6 +170,7 @@ pub(crate) enum RequestKind {
 
 /// Whether a request hides its user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) enum Privacy {
     None,
     Id,

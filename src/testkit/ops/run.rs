@@ -524,6 +524,13 @@ impl<S: Storage> Run<S> {
         let result = self.client.deregister(self.now);
         self.note("deregister", result);
         self.drain();
+        // De-registration is bounded in time (2 s).
+        let leaving = self.now.after(2_000);
+        while let Some(at) = self.deadline.filter(|at| *at <= leaving) {
+            self.now = at;
+            self.client.timeout(at);
+            self.drain();
+        }
         // What was given by the platform or accepted is nobody's but the driver's to close.
         while let Some(link) = self.flows.pop() {
             self.client.flow_closed(self.now, link.id);

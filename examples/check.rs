@@ -20,6 +20,7 @@ use std::process::ExitCode;
 use oma_im::wire::cpim::Cpim;
 use oma_im::wire::error::ParseError;
 use oma_im::wire::framer::{Frame, Framer, Limits, TooLarge};
+use oma_im::wire::imdn::Imdn;
 use oma_im::wire::message::{MAX_HEAD, Message};
 use oma_im::wire::xml::Reader;
 
@@ -123,59 +124,123 @@ impl Options {
     }
 
     fn run_manifest(&self, manifest: &Path) -> Result<Outcome, String> {
-        let folder = manifest.parent().unwrap_or(Path::new("."));
-        let text = String::from_utf8(read(manifest)?).map_err(|e| e.to_string())?;
-        let (mut judged, mut read_only, mut unsupported, mut misses) = (0, 0, 0, 0);
-        for (number, line) in text
-            .lines()
-            .enumerate()
-            .filter(|(_, line)| !line.trim().is_empty())
-        {
-            let row: serde_json::Value =
-                serde_json::from_str(line).map_err(|e| format!("line {}: {e}", number + 1))?;
-            let field = |name: &str| row.get(name).and_then(serde_json::Value::as_str);
-            let must = |name| field(name).ok_or(format!("line {}: no {name}", number + 1));
-            let (file, proto, expect) = (must("file")?, must("proto")?, must("expect")?);
-            let report = check(proto, &read(&folder.join(file))?);
+        let mut tally = Tally::default();
+        judge_manifest(manifest, |row| {
+            tally.count(row);
             if self.json {
-                say(&report.json(file, proto))?;
+                say(&row.report.json(&row.file, &row.proto))
+            } else if row.judgement == Judgement::Miss {
+                let line = row.report.line(&row.file);
+                let Row {
+                    id, expect, why, ..
+                } = row;
+                say(&format!("miss: {id}: must {expect} ({why}): {line}"))
+            } else {
+                Ok(())
             }
-            // What a transaction or an application decides, and what is open, is read only.
-            let ours = matches!(field("layer"), None | Some("parse" | "message"));
-            match report.verdict {
-                Verdict::Unsupported => unsupported += 1,
-                _ if !ours || expect == "either" => read_only += 1,
-                verdict => {
-                    judged += 1;
-                    if verdict.text() != expect {
-                        misses += 1;
-                        if !self.json {
-                            let id = field("id").unwrap_or(file);
-                            let why = field("why").unwrap_or_default();
-                            let line = report.line(file);
-                            say(&format!("miss: {id}: must {expect} ({why}): {line}"))?;
-                        }
-                    }
-                }
-            }
-        }
+        })?;
         let summary = format!(
-            "{judged} judged, {misses} missed, {read_only} read only, {unsupported} unsupported"
+            "{} judged, {} missed, {} read only, {} unsupported",
+            tally.judged, tally.missed, tally.read_only, tally.unsupported
         );
         if self.json {
             eprintln!("{summary}");
         } else {
             say(&summary)?;
         }
-        if judged + read_only + unsupported == 0 {
+        if tally.judged + tally.read_only + tally.unsupported == 0 {
             return Err("no row there".into());
         }
-        Ok(if misses == 0 {
+        Ok(if tally.missed == 0 {
             Outcome::Clean
         } else {
             Outcome::Faults
         })
     }
+}
+
+/// One row of a manifest with what was said about its file.
+pub(crate) struct Row {
+    pub(crate) id: String,
+    pub(crate) file: String,
+    pub(crate) proto: String,
+    pub(crate) expect: String,
+    pub(crate) why: String,
+    pub(crate) report: Report,
+    pub(crate) judgement: Judgement,
+}
+
+/// How a row counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Judgement {
+    /// The verdict is the one of the manifest.
+    Hit,
+    /// It is not.
+    Miss,
+    /// Its layer is not ours (what a transaction or an application decides), or both verdicts do.
+    ReadOnly,
+    /// Its protocol is not read yet.
+    Unsupported,
+}
+
+/// The rows of a manifest, counted.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) judged: usize,
+    pub(crate) missed: usize,
+    pub(crate) read_only: usize,
+    pub(crate) unsupported: usize,
+}
+
+impl Tally {
+    pub(crate) fn count(&mut self, row: &Row) {
+        match row.judgement {
+            Judgement::Hit => self.judged += 1,
+            Judgement::Miss => {
+                self.judged += 1;
+                self.missed += 1;
+            }
+            Judgement::ReadOnly => self.read_only += 1,
+            Judgement::Unsupported => self.unsupported += 1,
+        }
+    }
+}
+
+/// Judges every row of a manifest, in its order; files are looked for beside it.
+pub(crate) fn judge_manifest(
+    manifest: &Path,
+    mut each: impl FnMut(&Row) -> Result<(), String>,
+) -> Result<(), String> {
+    let folder = manifest.parent().unwrap_or(Path::new("."));
+    let text = String::from_utf8(read(manifest)?).map_err(|e| e.to_string())?;
+    for (number, line) in text.lines().enumerate() {
+        if line.trim().is_empty() {
+            continue;
+        }
+        let row: serde_json::Value =
+            serde_json::from_str(line).map_err(|e| format!("line {}: {e}", number + 1))?;
+        let field = |name: &str| row.get(name).and_then(serde_json::Value::as_str);
+        let must = |name| field(name).ok_or(format!("line {}: no {name}", number + 1));
+        let (file, proto, expect) = (must("file")?, must("proto")?, must("expect")?);
+        let report = check(proto, &read(&folder.join(file))?);
+        let ours = matches!(field("layer"), None | Some("parse" | "message"));
+        let judgement = match report.verdict {
+            Verdict::Unsupported => Judgement::Unsupported,
+            _ if !ours || expect == "either" => Judgement::ReadOnly,
+            verdict if verdict.text() == expect => Judgement::Hit,
+            _ => Judgement::Miss,
+        };
+        each(&Row {
+            id: field("id").unwrap_or(file).into(),
+            file: file.into(),
+            proto: proto.into(),
+            expect: expect.into(),
+            why: field("why").unwrap_or_default().into(),
+            report,
+            judgement,
+        })?;
+    }
+    Ok(())
 }
 
 /// A line on standard output; an error if nobody reads it any more.
@@ -214,8 +279,8 @@ fn proto_of(file: &Path) -> &'static str {
     }
 }
 
-#[derive(Clone, Copy)]
-enum Verdict {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
     Accept,
     Reject,
     Unsupported,
@@ -232,11 +297,11 @@ impl Verdict {
 }
 
 /// What is said about one file.
-struct Report {
-    verdict: Verdict,
-    error: Option<ParseError>,
+pub(crate) struct Report {
+    pub(crate) verdict: Verdict,
+    pub(crate) error: Option<ParseError>,
     /// The response a user agent server would give.
-    status: Option<u16>,
+    pub(crate) status: Option<u16>,
 }
 
 impl Report {
@@ -280,11 +345,12 @@ impl Report {
 }
 
 /// The verdict on one file of a protocol.
-fn check(proto: &str, bytes: &[u8]) -> Report {
+pub(crate) fn check(proto: &str, bytes: &[u8]) -> Report {
     match proto {
         "sip" => sip(bytes),
         "sip-stream" => sip_stream(bytes),
         "cpim" => plain(Cpim::parse(bytes).and_then(|cpim| cpim.validate())),
+        "imdn" => plain(Imdn::parse(bytes).and_then(|imdn| imdn.validate())),
         "xml" => plain(Reader::new(bytes).and_then(Reader::finish)),
         _ => Report {
             verdict: Verdict::Unsupported,

@@ -12,6 +12,11 @@ echo "== link"
 sed -n 's/^parse: /* link: parse takes /p' "$log"
 ./fw.sh size link | awk 'NR == 2 { print "* link: flash " $1 + $2 " bytes, RAM " $2 + $3 " bytes and the stack" }'
 
+echo "== client"
+./fw.sh count client | tee "$log"
+sed -n 's/^step: /* client: /p; s/^client: /* client: /p' "$log"
+./fw.sh size client | awk 'NR == 2 { print "* client: flash " $1 + $2 " bytes, RAM " $2 + $3 " bytes and the stack" }'
+
 echo "== no panic is reachable"
 FW_FEATURES=no-panic ./fw.sh run link
 if FW_FEATURES=no-panic,planted-panic ./fw.sh build link >"$log" 2>&1; then

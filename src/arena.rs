@@ -11,6 +11,7 @@
 //! blocks form a list in address order; the end of the last one is where the tail begins.
 
 use crate::wire::sink::TooSmall;
+use core::cell::Cell;
 
 /// No span: the end of the list.
 const NIL: u16 = u16::MAX;
@@ -311,13 +312,27 @@ impl<'a> Arena<'a> {
         let mut to = 0_u32;
         let mut index = self.state.first;
         while let Some(span) = self.spans.get_mut(usize::from(index)) {
-            if span.start != to && self.bytes.get(span.range()).is_some() {
-                self.bytes.copy_within(span.range(), to as usize);
+            let gap = span.start.saturating_sub(to) as usize;
+            let region = self.bytes.get_mut(to as usize..span.end());
+            if let (1.., Some(region)) = (gap, region) {
+                let cells = Cell::from_mut(region).as_slice_of_cells();
+                for (to, from) in cells.iter().zip(cells.get(gap..).unwrap_or_default()) {
+                    to.set(from.get());
+                }
                 span.start = to;
             }
             to = to.saturating_add(span.len);
             index = span.next;
         }
+    }
+
+    /// Moves all blocks to the start. Says how many bytes and how many rows hold them: what is
+    /// behind can be cut off, and put back later in its initial state.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn settle(&mut self) -> (usize, usize) {
+        self.compact();
+        let live = self.spans.iter().rposition(|s| s.generation & 1 == 1);
+        (self.top(), live.map_or(0, |last| last.saturating_add(1)))
     }
 
     fn span_mut(&mut self, block: Block) -> Option<&mut Span> {

@@ -108,6 +108,7 @@ pub enum Credentials<'a> {
 /// What is done about address translation between the client and its next hop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub enum Nat {
     /// `Outbound` on streams if there is an instance, `Rewrite` otherwise.
     Auto,
@@ -122,6 +123,7 @@ pub enum Nat {
 /// How a flow is kept open (RFC 5626 §4.4, RFC 6223).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub enum KeepAlive {
     /// Pings as soon as a flow is registered; a missing pong counts only if one was promised.
     Auto,
@@ -138,6 +140,7 @@ pub enum KeepAlive {
 /// Whether the core gives identities that can be believed (P-Asserted-Identity, RFC 3325).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub enum Assertion {
     /// It does: what the next hop asserts is believed, From is not.
     Asserted,
@@ -148,6 +151,7 @@ pub enum Assertion {
 /// What happens to a request on a flow that belongs to no path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub enum Strangers {
     /// It is dropped and counted (`stats().stranger`).
     Drop,
@@ -158,6 +162,7 @@ pub enum Strangers {
 /// How a `tel:` target is treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub enum TelTargets {
     /// Refused: a plain core cannot route it.
     Refuse,
@@ -170,6 +175,7 @@ pub enum TelTargets {
 /// Whether pager mode may be used at 1300 bytes and more (OMA IM 8.1, RFC 3428 §8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub enum EndToEnd {
     /// Nothing is known of the hops behind the first: below 1300 bytes only.
     Unknown,
@@ -180,6 +186,7 @@ pub enum EndToEnd {
 /// When a delivery report is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub enum DeliveryReports {
     /// By `Client::delivered`, when the application has kept the message.
     OnCommand,
@@ -192,6 +199,7 @@ pub enum DeliveryReports {
 /// Whether display reports are sent when `Client::displayed` says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub enum DisplayReports {
     /// They are, for messages that ask for one.
     OnCommand,
@@ -204,6 +212,7 @@ pub enum DisplayReports {
 /// `IM-client/OMA1.0` was found in public clients; `IM-client/OMA2.0` is reconstructed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub enum Release {
     /// `IM-client/OMA1.0`.
     Oma1_0,
@@ -214,6 +223,7 @@ pub enum Release {
 /// The weakest digest algorithm that is answered (RFC 8760 §2.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub enum DigestFloor {
     /// MD5 and better.
     Md5,

@@ -7,6 +7,7 @@
 
 use crate::arena::{ArenaState, Span};
 use crate::client::slots::{Awaited, Echo, Request, Seen, Ticket, Txn};
+use crate::time::Instant;
 
 /// A phone with 64 KiB of memory.
 pub type Small = Inline<8, 132, 5120>;
@@ -23,6 +24,18 @@ const AWAITED: usize = 4;
 pub trait Storage: sealed::Sealed {
     #[doc(hidden)]
     fn parts(&mut self) -> Parts<'_>;
+
+    /// Takes the memory that the limits allow: a mutation comes.
+    #[doc(hidden)]
+    fn wake(&mut self);
+
+    /// Gives back what is not in use: the output was drained. `now` is the client's time.
+    #[doc(hidden)]
+    fn rest(&mut self, now: Instant);
+
+    /// Octets of the arena when it is awake.
+    #[doc(hidden)]
+    fn arena_size(&self) -> usize;
 }
 
 /// The tables and the arena, as slices.
@@ -111,6 +124,14 @@ impl<const TXNS: usize, const REMEMBERED: usize, const ARENA: usize> Storage
             bytes: &mut self.bytes,
         }
     }
+
+    fn wake(&mut self) {}
+
+    fn rest(&mut self, _now: Instant) {}
+
+    fn arena_size(&self) -> usize {
+        ARENA
+    }
 }
 
 impl<S: Storage> sealed::Sealed for &mut S {}
@@ -119,6 +140,18 @@ impl<S: Storage> sealed::Sealed for &mut S {}
 impl<S: Storage> Storage for &mut S {
     fn parts(&mut self) -> Parts<'_> {
         (**self).parts()
+    }
+
+    fn wake(&mut self) {
+        (**self).wake();
+    }
+
+    fn rest(&mut self, now: Instant) {
+        (**self).rest(now);
+    }
+
+    fn arena_size(&self) -> usize {
+        (**self).arena_size()
     }
 }
 
@@ -131,90 +164,21 @@ impl<S: Storage> Storage for alloc::boxed::Box<S> {
     fn parts(&mut self) -> Parts<'_> {
         (**self).parts()
     }
+
+    fn wake(&mut self) {
+        (**self).wake();
+    }
+
+    fn rest(&mut self, now: Instant) {
+        (**self).rest(now);
+    }
+
+    fn arena_size(&self) -> usize {
+        (**self).arena_size()
+    }
 }
 
+#[cfg(feature = "alloc")]
+mod heap;
 #[cfg(feature = "alloc")]
 pub use heap::{Heap, HeapLimits};
-
-#[cfg(feature = "alloc")]
-mod heap {
-    use super::{AWAITED, Parts, SPANS, Storage, sealed};
-    use crate::arena::{ArenaState, Span};
-    use crate::client::slots::{Awaited, Echo, Request, Seen, Ticket, Txn};
-    use alloc::vec;
-    use alloc::vec::Vec;
-
-    /// The limits of a [`Heap`], as the parameters of [`Inline`](super::Inline).
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub struct HeapLimits {
-        /// Transactions and requests at once.
-        pub transactions: usize,
-        /// Answers and messages that are known again.
-        pub remembered: usize,
-        /// Octets of the arena.
-        pub arena: usize,
-    }
-
-    impl Default for HeapLimits {
-        fn default() -> Self {
-            Self {
-                transactions: 32,
-                remembered: 256,
-                arena: 32_768,
-            }
-        }
-    }
-
-    /// Memory on the heap, taken once when it is made.
-    pub struct Heap {
-        txns: Vec<Txn>,
-        requests: Vec<Request>,
-        tickets: Vec<Ticket>,
-        awaited: Vec<Awaited>,
-        echoes: Vec<Echo>,
-        seen: Vec<Seen>,
-        spans: Vec<Span>,
-        state: ArenaState,
-        bytes: Vec<u8>,
-    }
-
-    impl Heap {
-        /// Empty memory.
-        pub fn new(limits: HeapLimits) -> Self {
-            let HeapLimits {
-                transactions,
-                remembered,
-                arena,
-            } = limits;
-            Self {
-                txns: vec![Txn::FREE; transactions],
-                requests: vec![Request::FREE; transactions],
-                tickets: vec![Ticket::FREE; transactions],
-                awaited: vec![Awaited::FREE; transactions.saturating_mul(AWAITED)],
-                echoes: vec![Echo::FREE; remembered],
-                seen: vec![Seen::FREE; remembered],
-                spans: vec![Span::FREE; transactions.saturating_mul(SPANS)],
-                state: ArenaState::EMPTY,
-                bytes: vec![0; arena],
-            }
-        }
-    }
-
-    impl sealed::Sealed for Heap {}
-
-    impl Storage for Heap {
-        fn parts(&mut self) -> Parts<'_> {
-            Parts {
-                txns: &mut self.txns,
-                requests: &mut self.requests,
-                tickets: &mut self.tickets,
-                awaited: &mut self.awaited,
-                echoes: &mut self.echoes,
-                seen: &mut self.seen,
-                spans: &mut self.spans,
-                state: &mut self.state,
-                bytes: &mut self.bytes,
-            }
-        }
-    }
-}

@@ -59,6 +59,11 @@ impl AuthPlace {
         auth: Auth::new(),
         kept: [None; MAX_REALMS],
     };
+
+    #[cfg(feature = "testkit")]
+    pub(crate) fn blocks(&self) -> [Option<Block>; MAX_REALMS] {
+        self.kept
+    }
 }
 
 /// A secret that the application gave.
@@ -66,6 +71,13 @@ impl AuthPlace {
 pub(crate) struct Given {
     block: Block,
     kind: SecretKind,
+}
+
+#[cfg(feature = "testkit")]
+impl Given {
+    pub(crate) fn block(self) -> Block {
+        self.block
+    }
 }
 
 /// The credentials that the next request of a path carries.
@@ -276,6 +288,10 @@ impl Engine<'_> {
     fn retry_with_credentials(&mut self, row: Row) {
         if let Some(request) = self.requests.get_mut(row.0) {
             request.cseq = request.cseq.saturating_add(1);
+            let (kind, path, cseq) = (request.kind, request.path, request.cseq);
+            if kind == RequestKind::Register {
+                self.keep_cseq(path, cseq);
+            }
         }
         self.requeue(row);
     }

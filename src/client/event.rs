@@ -323,7 +323,8 @@ pub enum ReportOutcome {
     Failed(Failure),
     /// The peer refused reports lately.
     PeerRefuses,
-    /// More reports a minute than configured, for longer than can be waited.
+    /// More reports than the configured rate or the storage has room for, for longer than can be
+    /// waited.
     TooMany,
 }
 
@@ -372,7 +373,7 @@ pub struct IncomingMessage<'b> {
     pub asserted: Option<&'b [u8]>,
     /// The URI of From. Anybody can write anything there.
     pub from: &'b [u8],
-    /// The display name of From, as it came (quotes and escapes included).
+    /// The display name of From, as it came: without the quotes around it, escapes included.
     pub display: Option<&'b [u8]>,
     /// From in CPIM, a URI, if the content is wrapped in CPIM.
     pub cpim_from: Option<&'b [u8]>,

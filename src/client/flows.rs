@@ -96,7 +96,15 @@ pub(crate) struct Flow {
     pub(crate) remote: SocketAddr,
     pub(crate) framer: Framer,
     pub(crate) keep: Option<KeepAlive>,
+    pub(crate) pong: Pong,
     pub(crate) stun: TransactionId,
+}
+
+/// Whether the next CR LF on a stream answers a ping of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pong {
+    Due,
+    NotDue,
 }
 
 impl Path {
@@ -159,6 +167,7 @@ impl Engine<'_> {
             remote: info.remote,
             framer: Framer::new(limits),
             keep,
+            pong: Pong::NotDue,
             stun: TransactionId([0; 12]),
         };
         // There is room: it was looked for above.
@@ -542,7 +551,12 @@ impl Engine<'_> {
     pub(crate) fn keep_alive_action(&mut self, id: FlowId, action: KeepAliveAction) {
         match action {
             KeepAliveAction::Nothing => {}
-            KeepAliveAction::SendPing => self.one_shot(id, OneShotBytes::Ping),
+            KeepAliveAction::SendPing => {
+                if let Some(flow) = self.flow_mut(id) {
+                    flow.pong = Pong::Due;
+                }
+                self.one_shot(id, OneShotBytes::Ping);
+            }
             KeepAliveAction::SendStun => {
                 let mut fresh = [0; 12];
                 for (to, from) in fresh.chunks_mut(4).zip([

@@ -61,12 +61,13 @@ impl Engine<'_> {
         }
         let trusted = served.trust == Trust::Path;
         let believed = trusted && self.core.policy.assertion == Assertion::Asserted;
-        let asserted = message
-            .values(Name::PAssertedIdentity)
-            .filter(|_| believed)
-            .filter_map(|value| NameAddr::parse(value).ok().map(|addr| addr.uri))
-            .take(MAX_ASSERTED)
-            .collect();
+        let mut asserted = heapless::Vec::new();
+        for value in message.values(Name::PAssertedIdentity).filter(|_| believed) {
+            // More than there is room for are not looked at.
+            if let Ok(addr) = NameAddr::parse(value) {
+                let _ = asserted.push(addr.uri);
+            }
+        }
         let from = From { asserted, addr };
         if let Some(encoding) = encoding {
             return self.encoded(served, key, &from, content_type, encoding);

@@ -64,6 +64,8 @@
 //! every limit, [`crate::config`] every decision, [`crate::storage`] the memory.
 
 mod account;
+#[cfg(feature = "testkit")]
+mod audit;
 mod credentials;
 mod engine;
 mod event;
@@ -80,6 +82,8 @@ mod serve;
 pub(crate) mod slots;
 mod stats;
 
+#[cfg(feature = "testkit")]
+pub use audit::Holders;
 pub use credentials::Answer;
 pub use event::{
     CloseReason, Deadline, Direction, Event, FlowInfo, IncomingMessage, Item, Open, OpenFailure,
@@ -104,6 +108,7 @@ use crate::time::Instant;
 use account::Account;
 use engine::{Core, Engine, Policy, Rate, Refuser, Role};
 use flows::Path;
+use poll::Next;
 
 /// An IM client: one user, one registration, over storage `S`.
 ///
@@ -124,6 +129,7 @@ impl<S: Storage> Client<S> {
     pub fn new(config: &Config<'_>, mut storage: S, seed: [u8; 32]) -> Result<Self, ConfigError> {
         let policy = Policy::new(config);
         let mut entropy = Entropy::new(seed);
+        storage.wake();
         let parts = storage.parts();
         if parts.txns.len() < 2 || parts.requests.is_empty() {
             return Err(ConfigError::Storage);
@@ -155,10 +161,18 @@ impl<S: Storage> Client<S> {
             stats: Stats::ZERO,
         };
         const { assert!(MAX_PATHS == 2) };
+        storage.rest(Instant::ZERO);
         Ok(Self { core, storage })
     }
 
+    /// The engine for a mutation: the tables have their full size.
     fn engine(&mut self) -> Engine<'_> {
+        self.storage.wake();
+        self.look()
+    }
+
+    /// The engine to look at what there is, and to go on with it.
+    fn look(&mut self) -> Engine<'_> {
         let parts = self.storage.parts();
         Engine {
             core: &mut self.core,
@@ -191,7 +205,12 @@ impl<S: Storage> Client<S> {
     /// text are borrowed until the next call. `out` is only used for messages that are derived when
     /// they are sent; 1500 bytes are always enough. If it is too small, nothing has changed.
     pub fn poll_output<'a>(&'a mut self, out: &'a mut [u8]) -> Output<'a> {
-        self.engine().poll(out)
+        let next = self.look().next();
+        if let Next::Idle(deadline) = next {
+            self.storage.rest(self.core.now);
+            return Output::Idle(deadline);
+        }
+        self.look().show(next, out)
     }
 
     // In: what the network did.
@@ -377,7 +396,8 @@ impl<S: Storage> Client<S> {
     /// the next poll.
     ///
     /// # Errors
-    /// `UnknownId` once the 200 went out; `Full`: the 200 stands.
+    /// `UnknownId` once the 200 went out; `WrongState` after `delivered` or `displayed`; `Full`: the
+    /// 200 stands.
     pub fn refuse(
         &mut self,
         now: Instant,
@@ -414,12 +434,12 @@ impl<S: Storage> Client<S> {
 
     /// What waits for one target, as `send_message` named it.
     pub fn queue(&mut self, to: &str) -> Queue {
-        self.engine().queue(to)
+        self.look().queue(to)
     }
 
     /// Whether messages can be sent now.
     pub fn is_ready(&mut self) -> bool {
-        self.engine().usable_path().is_some()
+        self.look().usable_path().is_some()
     }
 
     /// What was dropped or forgotten, by name.
@@ -427,23 +447,29 @@ impl<S: Storage> Client<S> {
         self.core.stats
     }
 
+    /// The storage.
+    pub const fn storage(&self) -> &S {
+        &self.storage
+    }
+
     /// How much of the storage is in use.
     pub fn usage(&mut self) -> Usage {
-        let engine = self.engine();
+        let arena_size = self.storage.arena_size();
+        let engine = self.look();
         let busy = |txn: &&slots::Txn| !matches!(txn.machine, slots::Machine::Free);
         let open = |request: &&slots::Request| request.state != slots::RequestState::Free;
         Usage {
             transactions: engine.txns.iter().filter(busy).count(),
             requests: engine.requests.iter().filter(open).count(),
             arena: engine.arena.used(),
-            arena_size: engine.arena.capacity(),
+            arena_size,
             blocks: engine.arena.blocks(),
         }
     }
 
     /// The path that a request would take now.
     pub fn path(&mut self) -> Option<PathId> {
-        self.engine().usable_path()
+        self.look().usable_path()
     }
 }
 

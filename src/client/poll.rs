@@ -6,9 +6,9 @@
 
 use crate::arena::Block;
 use crate::client::account::Field;
-use crate::client::engine::{Engine, OneShotBytes, Role, Row};
+use crate::client::engine::{Engine, OneShot, OneShotBytes, Role, Row};
 use crate::client::event::{
-    Deadline, Event, Open, Output, Purpose, RegistrationChange, Report, Wake,
+    CloseReason, Deadline, Event, Open, Output, Purpose, RegistrationChange, Report, Trust, Wake,
 };
 use crate::client::flows::{LongFlow, PathState, Told};
 use crate::client::records::Record;
@@ -17,7 +17,7 @@ use crate::client::serve::ticks;
 use crate::client::slots::{Echo, Ending, Handed, Machine, RequestKind, RequestState, Txn, Wire};
 use crate::config::{DeliveryReports, Transport};
 use crate::error::Failure;
-use crate::id::{FlowId, PathId, SendId};
+use crate::id::{ChallengeId, FlowId, PathId, SendId};
 use crate::im::tags;
 use crate::sip::transaction::key::hash;
 use crate::sip::transaction::{ClientAction, ServerAction};
@@ -31,77 +31,129 @@ const MAX_STEPS: usize = 10_000;
 /// Slack of deadlines that nobody waits for, in milliseconds.
 const LAZY: u32 = 60_000;
 
+/// What `poll_output` is about to hand out; plain ids, nothing is borrowed.
+pub(crate) enum Next {
+    /// The first of the stateless answers and pings.
+    OneShot(OneShot),
+    Transmit(FlowId, Block),
+    Open(PathId, Purpose),
+    Close(FlowId, CloseReason),
+    /// The first of the waiting events; it can be told.
+    Waiting,
+    /// The outcome of a request.
+    Ended(Event<'static>),
+    Idle(Option<Deadline>),
+}
+
 impl<'a> Engine<'a> {
-    /// `Client::poll_output`.
-    pub(crate) fn poll(mut self, out: &'a mut [u8]) -> Output<'a> {
+    /// Lets everything go on, and decides what leaves next.
+    pub(crate) fn next(&mut self) -> Next {
         if let Some(block) = self.core.spent.take() {
             self.arena.free(block);
         }
         self.pump();
-        if let Some(one) = self.core.one_shots.front().copied() {
-            let flow = one.flow;
-            let known = self.flow(flow).is_some();
-            match one.bytes {
-                OneShotBytes::Stun(bytes) if known => {
-                    let Some(place) = out.get_mut(..bytes.len()) else {
-                        return Output::TooSmall {
-                            needed: bytes.len(),
-                        };
-                    };
-                    place.copy_from_slice(&bytes);
-                    self.core.one_shots.pop_front();
-                    return Output::Transmit { flow, bytes: place };
-                }
-                OneShotBytes::Block(block) => {
-                    self.core.one_shots.pop_front();
-                    self.core.spent = Some(block);
-                    if known {
-                        return Output::Transmit {
-                            flow,
-                            bytes: self.arena.into_bytes(block),
-                        };
-                    }
-                    return self.poll(out);
-                }
-                OneShotBytes::Ping if known => {
-                    self.core.one_shots.pop_front();
-                    return Output::Transmit {
-                        flow,
-                        bytes: b"\r\n\r\n",
-                    };
-                }
-                OneShotBytes::Pong if known => {
-                    self.core.one_shots.pop_front();
-                    return Output::Transmit {
-                        flow,
-                        bytes: b"\r\n",
-                    };
-                }
-                OneShotBytes::Stun(_) | OneShotBytes::Ping | OneShotBytes::Pong => {
-                    self.core.one_shots.pop_front();
-                    return self.poll(out);
-                }
-            }
+        if let Some(one) = self.one_shot_to_send() {
+            return Next::OneShot(one);
         }
         if let Some((flow, block)) = self.transmission() {
-            return Output::Transmit {
-                flow,
-                bytes: self.arena.into_bytes(block),
-            };
+            return Next::Transmit(flow, block);
         }
         if let Some((path, purpose)) = self.untold() {
-            return self.open(path, purpose);
+            return Next::Open(path, purpose);
         }
         if let Some((flow, why)) = self.core.closing.pop_front() {
-            return Output::Close { flow, why };
+            return Next::Close(flow, why);
         }
+        self.drop_stale_events();
         if !self.core.events.is_empty() {
-            return self.event(out);
+            return Next::Waiting;
         }
         if let Some(event) = self.ended() {
-            return Output::Event(event);
+            return Next::Ended(event);
         }
-        Output::Idle(self.deadline())
+        Next::Idle(self.deadline())
+    }
+
+    /// Hands out what `next` decided.
+    pub(crate) fn show(self, next: Next, out: &'a mut [u8]) -> Output<'a> {
+        match next {
+            Next::OneShot(one) => {
+                let flow = one.flow;
+                let bytes: &[u8] = match one.bytes {
+                    OneShotBytes::Stun(bytes) => {
+                        let needed = bytes.len();
+                        let Some(place) = out.get_mut(..needed) else {
+                            return Output::TooSmall { needed };
+                        };
+                        place.copy_from_slice(&bytes);
+                        place
+                    }
+                    OneShotBytes::Ping => b"\r\n\r\n",
+                    OneShotBytes::Pong => b"\r\n",
+                    OneShotBytes::Block(block) => {
+                        self.core.one_shots.pop_front();
+                        self.core.spent = Some(block);
+                        let bytes = self.arena.into_bytes(block);
+                        return Output::Transmit { flow, bytes };
+                    }
+                };
+                self.core.one_shots.pop_front();
+                Output::Transmit { flow, bytes }
+            }
+            Next::Transmit(flow, block) => Output::Transmit {
+                flow,
+                bytes: self.arena.into_bytes(block),
+            },
+            Next::Open(path, purpose) => self.open(path, purpose),
+            Next::Close(flow, why) => Output::Close { flow, why },
+            Next::Waiting => self.event(),
+            Next::Ended(event) => Output::Event(event),
+            Next::Idle(deadline) => Output::Idle(deadline),
+        }
+    }
+
+    /// The first one-shot whose flow is still there.
+    fn one_shot_to_send(&mut self) -> Option<OneShot> {
+        loop {
+            let one = self.core.one_shots.front().copied()?;
+            if self.flow(one.flow).is_some() {
+                return Some(one);
+            }
+            self.core.one_shots.pop_front();
+            if let OneShotBytes::Block(block) = one.bytes {
+                self.arena.free(block);
+            }
+        }
+    }
+
+    /// Takes events from the front that have nothing to tell any more.
+    fn drop_stale_events(&mut self) {
+        while let Some(record) = self.core.events.front().copied() {
+            match record {
+                Record::Reports { block, next, .. } => {
+                    match nth_report(self.arena.get(block), next) {
+                        Some(Ok(_)) => return,
+                        Some(Err(())) => {
+                            self.core.stats.reports_unread =
+                                self.core.stats.reports_unread.saturating_add(1);
+                            if let Some(Record::Reports { next, .. }) = self.core.events.front_mut()
+                            {
+                                *next = next.saturating_add(1);
+                            }
+                        }
+                        None => {
+                            self.arena.free(block);
+                            self.core.events.pop_front();
+                        }
+                    }
+                }
+                // It was answered or given up before it was told.
+                Record::Challenge { id } if self.challenge_block(id).is_none() => {
+                    self.core.events.pop_front();
+                }
+                _ => return,
+            }
+        }
     }
 
     /// The next transaction with bytes to send, and what becomes of it.
@@ -242,10 +294,14 @@ impl<'a> Engine<'a> {
     }
 
     /// The first of the waiting events.
-    fn event(self, out: &'a mut [u8]) -> Output<'a> {
-        let Some(record) = self.core.events.pop_front() else {
-            return Output::Idle(self.deadline());
+    fn event(self) -> Output<'a> {
+        let Some(record) = self.core.events.front().copied() else {
+            return Output::Idle(None);
         };
+        if let Record::Reports { block, next, trust } = record {
+            return self.report_event(block, next, trust);
+        }
+        self.core.events.pop_front();
         Output::Event(match record {
             Record::Registered { path, expires } => {
                 let block = self.path(path).and_then(|path| path.associated);
@@ -284,34 +340,33 @@ impl<'a> Engine<'a> {
             Record::OwnerMustRegister => Event::OwnerMustRegister {
                 feature_tag: tags::FEATURE_TAG,
             },
-            Record::Challenge { id } => return self.challenge_event(id, out),
-            Record::Reports { block, next, trust } => {
-                return self.report_event(block, next, trust, out);
-            }
+            Record::Challenge { id } => return self.challenge_event(id),
+            // It was dealt with above: it stays in front until it is at its end.
+            Record::Reports { .. } => return Output::Idle(None),
         })
     }
 
-    fn challenge_event(self, id: crate::id::ChallengeId, out: &'a mut [u8]) -> Output<'a> {
-        let kept = self
-            .requests
+    /// The challenge that is asked about, if it still waits.
+    fn challenge_block(&self, id: ChallengeId) -> Option<Block> {
+        self.requests
             .iter()
             .find_map(|request| match request.state {
                 RequestState::Challenged { id: of, .. } if of == id => self
                     .auth_slots(request.path, request.kind.auth())
                     .first_block(),
                 _ => None,
-            });
+            })
+    }
+
+    fn challenge_event(self, id: ChallengeId) -> Output<'a> {
+        let kept = self.challenge_block(id);
         let account = self.core.account;
-        let Some(kept) = kept else {
-            // It was answered or given up before it was told.
-            return self.poll(out);
-        };
         let blocks = self.arena.into_blocks();
         let text = account
             .block()
             .map(|block| blocks.get(block))
             .unwrap_or_default();
-        let Ok(challenge) = Challenge::parse(blocks.get(kept)) else {
+        let Some(Ok(challenge)) = kept.map(|kept| Challenge::parse(blocks.get(kept))) else {
             return Output::Idle(None);
         };
         Output::Event(Event::Challenge {
@@ -323,36 +378,18 @@ impl<'a> Engine<'a> {
     }
 
     /// One report of a body that holds one or several.
-    fn report_event(
-        self,
-        block: Block,
-        next: u16,
-        trust: crate::client::event::Trust,
-        out: &'a mut [u8],
-    ) -> Output<'a> {
-        let found = match nth_report(self.arena.get(block), next) {
-            None => {
-                self.core.spent = Some(block);
-                return self.poll(out);
-            }
-            Some(Err(())) => None,
+    fn report_event(self, block: Block, next: u16, trust: Trust) -> Output<'a> {
+        let id = match nth_report(self.arena.get(block), next) {
             Some(Ok(imdn)) => {
                 let mut id = [0; 128];
                 let id = imdn.message_id.read_into(&mut id).map(str::as_bytes);
-                Some(id.and_then(|id| self.awaiting(id)))
+                id.and_then(|id| self.awaiting(id))
             }
+            Some(Err(())) | None => None,
         };
-        // The rest of the body comes before anything else. There was room: this was its place.
-        let rest = Record::Reports {
-            block,
-            next: next.saturating_add(1),
-            trust,
-        };
-        let _ = self.core.events.push_front(rest);
-        let Some(id) = found else {
-            self.core.stats.reports_unread = self.core.stats.reports_unread.saturating_add(1);
-            return self.poll(out);
-        };
+        if let Some(Record::Reports { next, .. }) = self.core.events.front_mut() {
+            *next = next.saturating_add(1);
+        }
         let Some(Ok(imdn)) = nth_report(self.arena.into_bytes(block), next) else {
             return Output::Idle(None);
         };

@@ -7,6 +7,7 @@
 
 use crate::client::engine::{Engine, OneShotBytes, Row};
 use crate::client::event::{CloseReason, Item, Received};
+use crate::client::flows::Pong;
 use crate::client::serve::Extra;
 use crate::client::slots::{Machine, Wire};
 use crate::id::FlowId;
@@ -58,8 +59,8 @@ impl Engine<'_> {
         };
         match known.framer.next(bytes) {
             Frame::NeedMore => {
-                if let (false, Some(keep)) = (known.framer.is_between(), known.keep.as_mut()) {
-                    // RFC 5626 §4.4.1: a pong can only come behind the message that is coming in.
+                // RFC 5626 §4.4.1: the pong can be behind the message that is just coming in.
+                if let Some(keep) = known.keep.as_mut() {
                     keep.receiving(now);
                 }
                 Received {
@@ -68,14 +69,18 @@ impl Engine<'_> {
                 }
             }
             Frame::KeepAlive { kind, consumed } => {
-                // Two pongs with nothing between them look like a ping; what is waited for is a pong.
-                let keep = self.flow_mut(flow).and_then(|flow| flow.keep.as_mut());
-                let action = keep.map_or(KeepAliveAction::Nothing, |keep| keep.pong());
-                if kind == KeepAlive::Ping && action == KeepAliveAction::Nothing {
-                    // RFC 5626 §4.4.1: a double CRLF is answered with one.
-                    self.one_shot(flow, OneShotBytes::Pong);
-                } else {
-                    self.keep_alive_action(flow, action);
+                // RFC 5626 §4.4.1: a ping of ours is answered with one CRLF, theirs, a double CRLF,
+                // with one as well. Pongs that follow each other make pairs too, so the first CRLF
+                // after a ping of ours is its pong, whatever pair it would complete.
+                match (core::mem::replace(&mut known.pong, Pong::NotDue), kind) {
+                    (Pong::Due, _) => {
+                        let keep = known.keep.as_mut();
+                        let action = keep.map_or(KeepAliveAction::Nothing, |keep| keep.pong());
+                        self.keep_alive_action(flow, action);
+                    }
+                    (Pong::NotDue, KeepAlive::Ping) => self.one_shot(flow, OneShotBytes::Pong),
+                    // RFC 3261 §7.5: an empty line, or the first half of a ping.
+                    (Pong::NotDue, KeepAlive::Pong) => {}
                 }
                 Received {
                     consumed,

@@ -94,8 +94,7 @@ impl Engine<'_> {
         match self.core.role {
             Role::Registrant => {}
             Role::Adopted => {
-                self.withdraw_all();
-                self.core.role = Role::Idle;
+                self.leave();
                 self.emit(Record::Deregistered);
                 return Ok(());
             }
@@ -143,16 +142,28 @@ impl Engine<'_> {
         let Role::Leaving { until } = self.core.role else {
             return;
         };
-        let done = self.core.paths.iter().all(|path| {
+        if !self.is_over() && self.core.now < until {
+            return;
+        }
+        self.leave();
+        self.emit(Record::Deregistered);
+    }
+
+    /// Whether no path has or gets a registration.
+    fn is_over(&self) -> bool {
+        self.core.paths.iter().all(|path| {
             matches!(
                 path.registration.state(),
                 State::Unregistered | State::Failed
             )
-        });
-        if !done && self.core.now < until {
-            return;
-        }
+        })
+    }
+
+    /// Nothing is registered any more: flows are closed, what came with the registration is
+    /// forgotten, and what still waits or is under way ends.
+    fn leave(&mut self) {
         self.core.role = Role::Idle;
+        let config = self.core.policy.registration();
         for at in 0..self.core.policy.hops {
             let path_id = PathId(at);
             self.drop_register(path_id);
@@ -166,14 +177,15 @@ impl Engine<'_> {
             {
                 self.drop_flow(id, CloseReason::NotNeeded);
             }
-            let config = self.core.policy.registration();
             if let Some(path) = self.path_mut(path_id) {
                 path.state = PathState::Down;
                 path.long = crate::client::flows::LongFlow::None;
+                path.reopen = None;
+                path.failover = None;
                 path.registration = crate::sip::registration::Registration::new(&config);
             }
         }
-        self.emit(Record::Deregistered);
+        self.withdraw_all();
     }
 
     /// `Client::adopt_registration` and `Client::registration_changed`.
@@ -220,9 +232,7 @@ impl Engine<'_> {
         if self.core.role != Role::Adopted {
             return Err(CommandError::WrongState);
         }
-        self.core.role = Role::Idle;
-        self.withdraw_all();
-        self.forget_registration(PathId(0));
+        self.leave();
         self.emit(Record::Lost { path: PathId(0) });
         Ok(())
     }
@@ -256,9 +266,9 @@ impl Engine<'_> {
                             path: path_id,
                             failure,
                         });
-                        if path_id == PathId(0) && self.core.role == Role::Registrant {
+                        if self.core.role == Role::Registrant && self.is_over() {
                             // `register` starts anew.
-                            self.core.role = Role::Idle;
+                            return self.leave();
                         }
                     }
                 }
@@ -347,7 +357,7 @@ impl Engine<'_> {
                 .unwrap_or_default();
             let get = |field| account.slice(text, field);
             let str = |field| core::str::from_utf8(get(field)).unwrap_or("");
-            let unknown = UriText::fixed(tags::ANONYMOUS_URI);
+            let unknown = const { UriText::fixed(tags::ANONYMOUS_URI) };
             let registrar = UriText::new(get(Field::Registrar)).unwrap_or(unknown);
             let address_of_record = UriText::new(get(Field::ImAddress)).unwrap_or(unknown);
             let mut w = MessageWriter::request(out, Method::Register, registrar);
@@ -372,15 +382,17 @@ impl Engine<'_> {
             // RFC 3261 §10.2.1.1: for a registrar that does not read the parameter.
             w.header(Name::Expires, seconds);
             // RFC 3327 §5.1; RFC 5626 §4.2.1.
-            let supported = if outbound {
-                "path, outbound, gruu"
-            } else {
-                "path, gruu"
-            };
-            w.header(Name::Supported, Text::fixed(supported));
+            w.header(
+                Name::Supported,
+                if outbound {
+                    const { Text::fixed("path, outbound, gruu") }
+                } else {
+                    const { Text::fixed("path, gruu") }
+                },
+            );
             w.header(
                 Name::UserAgent,
-                Text::new(str(Field::UserAgent)).unwrap_or(Text::fixed("")),
+                Text::new(str(Field::UserAgent)).unwrap_or(const { Text::fixed("") }),
             );
             let len = w.no_body().finish()?;
             cuts = Cuts::of_draft(line, ident, len);
@@ -399,7 +411,7 @@ impl Engine<'_> {
                 .block()
                 .map(|block| blocks.get(block))
                 .unwrap_or_default();
-            let unknown = UriText::fixed(tags::ANONYMOUS_URI);
+            let unknown = const { UriText::fixed(tags::ANONYMOUS_URI) };
             let registrar = UriText::new(account.slice(text, Field::Registrar)).unwrap_or(unknown);
             let own = UriText::new(account.slice(text, Field::ImAddress)).unwrap_or(unknown);
             let mut w = MessageWriter::request(out, Method::Options, registrar);
@@ -440,7 +452,6 @@ impl Engine<'_> {
             return;
         };
         let path_id = request.path;
-        self.keep_cseq(path_id, request.cseq);
         self.forget_transaction(row);
         self.free_row(row);
         let config = self.core.policy.registration();
@@ -475,7 +486,6 @@ impl Engine<'_> {
         let Some(request) = self.requests.get(row.0).copied() else {
             return;
         };
-        self.keep_cseq(request.path, request.cseq);
         self.forget_transaction(row);
         self.free_row(row);
         self.fail_over(request.path, RegisterFailure::Timeout);
@@ -486,7 +496,6 @@ impl Engine<'_> {
         let Some(request) = self.requests.get(row.0).copied() else {
             return;
         };
-        self.keep_cseq(request.path, request.cseq);
         self.free_row(row);
         if let Some(status) = Status::new(401) {
             let failed = RegisterFailure::Status {
@@ -497,8 +506,9 @@ impl Engine<'_> {
         }
     }
 
-    /// Retries with credentials count the CSeq of the row up; the next REGISTER goes on from there.
-    fn keep_cseq(&mut self, path_id: PathId, cseq: u32) {
+    /// Retries with credentials count the CSeq of the row up; the next REGISTER goes on from there,
+    /// whatever becomes of this one (RFC 3261 §10.2.4).
+    pub(crate) fn keep_cseq(&mut self, path_id: PathId, cseq: u32) {
         if let Some(path) = self.path_mut(path_id) {
             path.cseq = path.cseq.max(cseq);
         }
@@ -540,10 +550,6 @@ impl Engine<'_> {
     }
 
     fn register_ok(&mut self, row: Row, path_id: PathId, message: &Message<'_>) {
-        let Some(request) = self.requests.get(row.0).copied() else {
-            return;
-        };
-        self.keep_cseq(path_id, request.cseq);
         self.forget_transaction(row);
         self.free_row(row);
         let granted = self.granted(path_id, message);
@@ -588,8 +594,11 @@ impl Engine<'_> {
         }
     }
 
-    /// The seconds of our own binding in a 200: found by instance and reg-id first, then by the
-    /// Contact user, which is random and ours (RFC 3261 §10.2.4, RFC 5626 §4.2.1).
+    /// The seconds of our own binding in a 200. With outbound it is found by instance and reg-id
+    /// (RFC 5626 §4.2.1), then by its URI, whose user is random and ours (RFC 3261 §10.2.4).
+    ///
+    /// Without a reg-id the instance alone comes last: the device can have an older binding, as can
+    /// our user at an address that we had before.
     fn granted(&self, path_id: PathId, message: &Message<'_>) -> u32 {
         let Some(path) = self.path(path_id) else {
             return 0;
@@ -598,6 +607,7 @@ impl Engine<'_> {
         let reg_id = self
             .is_outbound()
             .then(|| u32::from(path_id.0).saturating_add(1));
+        let address = self.contact_address(path_id);
         let of_instance = |contact: &Contact<'_>| {
             let ours = contact.instance().is_some_and(|urn| {
                 let bare = urn
@@ -612,6 +622,16 @@ impl Engine<'_> {
             let user = uri.and_then(|uri| uri.user());
             user.and_then(parse_contact_user) == Some((self.core.policy.key, path.contact))
         };
+        let of_uri = |contact: &Contact<'_>| {
+            let uri = contact.addr().and_then(|addr| addr.uri().ok());
+            let there = uri.is_some_and(|uri| {
+                let ip = uri.host().and_then(|host| host.ip());
+                address.is_some_and(|at| {
+                    ip == Some(at.ip()) && uri.port().unwrap_or(5060) == at.port()
+                })
+            });
+            there && of_user(contact)
+        };
         let header = message
             .header(Name::Expires)
             .and_then(|v| scan::parse_u32(v).ok());
@@ -620,14 +640,22 @@ impl Engine<'_> {
                 .values(Name::Contact)
                 .filter_map(|v| Contact::parse(v).ok())
         };
-        let found = contacts()
-            .find(of_user)
+        let found = reg_id
+            .and_then(|_| contacts().find(of_instance))
+            .or_else(|| contacts().find(of_uri))
+            .or_else(|| contacts().find(of_user))
             .or_else(|| contacts().find(of_instance));
         let seconds = found.map(|contact| {
             let own = contact.addr().and_then(|addr| addr.expires());
             own.or(header).unwrap_or(path.registration.expires())
         });
         seconds.unwrap_or(0)
+    }
+
+    /// The address that the Contact of a path shows.
+    fn contact_address(&self, path_id: PathId) -> Option<SocketAddr> {
+        let flow = self.flow(self.main_flow(path_id)?)?;
+        Some(self.path(path_id)?.public.unwrap_or(flow.local))
     }
 
     /// Service-Route and P-Associated-URI of a 200.

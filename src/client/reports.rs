@@ -43,7 +43,7 @@ pub enum Refusal {
 
 /// A minute, in milliseconds.
 const MINUTE: u64 = 60_000;
-/// How long a report may wait for its target's next minutes before it is given up.
+/// How long a report may wait, for its target's next minutes, a path or room, before it is given up.
 const LONGEST_DELAY: u64 = 10 * MINUTE;
 
 impl Engine<'_> {
@@ -71,6 +71,12 @@ impl Engine<'_> {
                 _ => None,
             });
         let (at, block, copy) = waiting.ok_or(CommandError::UnknownId)?;
+        // The application said already that it has kept the message.
+        if self.tickets.iter().any(|ticket| {
+            ticket.id == Some(id) && (ticket.delivery.is_said() || ticket.display.is_said())
+        }) {
+            return Err(CommandError::WrongState);
+        }
         let new = self
             .rewrite_status(block, code, extra)
             .map_err(crate::client::engine::full)?;
@@ -165,20 +171,22 @@ impl Engine<'_> {
             });
             return Step::Done;
         }
-        if self.next_minute(target).is_some() {
+        let launched = match self.next_minute(target) {
+            Some(_) => Step::Nothing,
+            None => self.launch_report(id, block, kind, target),
+        };
+        if launched == Step::Nothing {
             if now.since(since) < LONGEST_DELAY {
                 return Step::Nothing;
             }
+            let outcome = if self.usable_path().is_some() {
+                ReportOutcome::TooMany
+            } else {
+                ReportOutcome::Failed(Failure::Unreachable)
+            };
             self.end_ticket(at, kind, TicketState::Failed);
-            self.emit(Record::ReportDone {
-                id,
-                kind,
-                outcome: ReportOutcome::TooMany,
-            });
+            self.emit(Record::ReportDone { id, kind, outcome });
             return Step::Done;
-        }
-        if self.launch_report(id, block, kind, target) == Step::Nothing {
-            return Step::Nothing;
         }
         self.count_report(target);
         if let Some(ticket) = self.tickets.get_mut(at) {
@@ -206,7 +214,7 @@ impl Engine<'_> {
                 .map(|block| blocks.get(block))
                 .unwrap_or_default();
             let agent = core::str::from_utf8(account.slice(text, Field::UserAgent));
-            let agent = Text::new(agent.unwrap_or("")).unwrap_or(Text::fixed(""));
+            let agent = Text::new(agent.unwrap_or("")).unwrap_or(const { Text::fixed("") });
             let (len, new) = pager::report(blocks.get(ticket), kind, agent, &fresh, out)?;
             cuts = new;
             Ok(len)
@@ -327,21 +335,32 @@ impl Engine<'_> {
         }
     }
 
-    /// When a delayed report may go: the first of the minutes waited for.
+    /// When a delayed report may go, or is given up.
     pub(crate) fn reports_deadline(&self) -> Option<Instant> {
         let due = |ticket: &Ticket| {
-            [ticket.delivery, ticket.display]
+            let since = [ticket.delivery, ticket.display]
                 .into_iter()
-                .any(|state| matches!(state, TicketState::Due { .. }))
+                .filter_map(|state| match state {
+                    TicketState::Due { since } => Some(since),
+                    _ => None,
+                })
+                .min()?;
+            let block = ticket.block?;
+            let target = self.target_hash(pager::ticket_target(self.arena.get(block)));
+            let end = since.after(LONGEST_DELAY);
+            Some(self.next_minute(target).map_or(end, |next| next.min(end)))
         };
-        self.tickets
-            .iter()
-            .filter(|ticket| due(ticket))
-            .filter_map(|ticket| ticket.block)
-            .filter_map(|block| {
-                self.next_minute(self.target_hash(pager::ticket_target(self.arena.get(block))))
-            })
-            .min()
+        self.tickets.iter().filter_map(due).min()
+    }
+}
+
+impl TicketState {
+    /// Whether the application has spoken of it.
+    const fn is_said(self) -> bool {
+        match self {
+            Self::NotAskedFor | Self::Open => false,
+            Self::Due { .. } | Self::UnderWay | Self::Done | Self::Failed => true,
+        }
     }
 }
 

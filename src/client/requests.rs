@@ -363,6 +363,10 @@ impl Engine<'_> {
         if status.is_provisional() || request.state != RequestState::InFlight {
             return;
         }
+        if request.kind == RequestKind::KeepAlive {
+            // Any answer shows that the flow lives; there is no need to be let in for that.
+            return self.keep_alive_done(row);
+        }
         if matches!(status.code(), 401 | 407) {
             return self.challenged(row, message, status);
         }
@@ -371,8 +375,7 @@ impl Engine<'_> {
         }
         match request.kind {
             RequestKind::Register => self.registered(row, message, status),
-            // RFC 5626 does not know OPTIONS as a keep-alive; any answer shows that the flow lives.
-            RequestKind::KeepAlive => self.keep_alive_done(row),
+            RequestKind::KeepAlive => {}
             RequestKind::Message { .. } | RequestKind::Report { .. } => {
                 if status.is_success() {
                     self.end_request(row, Ok(status.code()));
@@ -532,6 +535,21 @@ impl Engine<'_> {
             self.drop_txn(at);
             if let Some(row) = row {
                 self.lost_with_flow(Row(usize::from(row)));
+            }
+        }
+        // A keep-alive that waits has nothing left to keep.
+        for at in 0..self.requests.len() {
+            let path = self
+                .requests
+                .get(at)
+                .filter(|request| {
+                    request.kind == RequestKind::KeepAlive && request.state != RequestState::Free
+                })
+                .map(|request| request.path);
+            let main = path.map(|path| self.main_flow(path));
+            if main.is_some_and(|main| main.is_none_or(|main| self.flow(main).is_none())) {
+                self.forget_transaction(Row(at));
+                self.free_row(Row(at));
             }
         }
     }

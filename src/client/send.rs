@@ -11,7 +11,7 @@ use crate::client::flows::PathState;
 use crate::client::slots::{Awaited, Ending, Privacy, Request, RequestKind, RequestState};
 use crate::config::{TelTargets, Transport};
 use crate::error::{CommandError, Limit};
-use crate::id::SendId;
+use crate::id::{PathId, SendId};
 use crate::im::pager::{self, Anonymity, Fresh, Outgoing, Parts};
 use crate::im::tags::PAGER_LIMIT;
 use crate::limits::RESERVE;
@@ -72,7 +72,8 @@ impl Engine<'_> {
                     target,
                     identity: UriText::new(identity).unwrap_or(target),
                     display: display.or_else(|| Quoted::new(configured?).ok()),
-                    user_agent: Text::new(str(Field::UserAgent)).unwrap_or(Text::fixed("")),
+                    user_agent: Text::new(str(Field::UserAgent))
+                        .unwrap_or(const { Text::fixed("") }),
                     content_type,
                     body: message.body,
                     anonymity: message.anonymity,
@@ -157,7 +158,7 @@ impl Engine<'_> {
     fn target<'t>(
         &self,
         to: &'t str,
-        path: crate::id::PathId,
+        path: PathId,
         out: &'t mut [u8; 256],
     ) -> Result<UriText<'t>, CommandError> {
         let uri = Uri::parse(to.as_bytes()).map_err(|_| CommandError::Target)?;
@@ -234,6 +235,10 @@ impl Engine<'_> {
             self.arena.free(block);
         }
         request.state = RequestState::Ended(Ending::Sent(SendOutcome::Withdrawn));
+        // It went nowhere: nobody will report on it.
+        for row in self.awaited.iter_mut().filter(|row| row.id == Some(id)) {
+            *row = Awaited::FREE;
+        }
         Ok(())
     }
 
@@ -249,7 +254,12 @@ impl Engine<'_> {
 
     /// `Client::queue`.
     pub(crate) fn queue(&self, to: &str) -> Queue {
-        let target = self.target_hash(to.as_bytes());
+        let mut sip = [0; 256];
+        // A `tel:` target waits as what became of it.
+        let target = match self.target(to, PathId(0), &mut sip) {
+            Ok(target) => self.target_hash(target.as_bytes()),
+            Err(_) => self.target_hash(to.as_bytes()),
+        };
         let waiting = |request: &&Request| {
             request.is_pager()
                 && request.target == target

@@ -517,9 +517,11 @@ pub(crate) fn response(
 fn put_extra(w: &mut MessageWriter<'_>, extra: Extra, request: Option<&Message<'_>>) {
     match extra {
         Extra::None => {}
-        Extra::Allow => w.header(Name::Allow, Text::fixed(ALLOW)),
-        Extra::Accept => w.header(Name::Accept, Text::fixed(ACCEPT)),
-        Extra::AcceptEncoding => w.header(Name::AcceptEncoding, Text::fixed(ACCEPT_ENCODING)),
+        Extra::Allow => w.header(Name::Allow, const { Text::fixed(ALLOW) }),
+        Extra::Accept => w.header(Name::Accept, const { Text::fixed(ACCEPT) }),
+        Extra::AcceptEncoding => {
+            w.header(Name::AcceptEncoding, const { Text::fixed(ACCEPT_ENCODING) })
+        }
         Extra::Unsupported => {
             let required = request.into_iter().flat_map(|m| m.values(Name::Require));
             w.list(Name::Unsupported, required.map(Raw));
@@ -527,10 +529,10 @@ fn put_extra(w: &mut MessageWriter<'_>, extra: Extra, request: Option<&Message<'
         Extra::RetryAfter(seconds) => w.header(Name::RetryAfter, seconds),
         Extra::Capabilities => {
             // RFC 3261 §11.2.
-            w.header(Name::Allow, Text::fixed(ALLOW));
-            w.header(Name::Accept, Text::fixed(ACCEPT));
-            w.header(Name::AcceptEncoding, Text::fixed(ACCEPT_ENCODING));
-            w.header(Name::Supported, Text::fixed("path, outbound"));
+            w.header(Name::Allow, const { Text::fixed(ALLOW) });
+            w.header(Name::Accept, const { Text::fixed(ACCEPT) });
+            w.header(Name::AcceptEncoding, const { Text::fixed(ACCEPT_ENCODING) });
+            w.header(Name::Supported, const { Text::fixed("path, outbound") });
         }
     }
 }

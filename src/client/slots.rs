@@ -284,6 +284,13 @@ impl Echo {
     };
 }
 
+impl Echo {
+    /// Whether a retransmission would still be answered from it.
+    pub(crate) fn is_live(&self, now: Instant) -> bool {
+        self.until > crate::client::serve::ticks(now)
+    }
+}
+
 /// A message that was handed out: hash of (sender, Message-ID); 0: none.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seen(pub(crate) u64);

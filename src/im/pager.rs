@@ -42,7 +42,7 @@ pub struct Outgoing<'a> {
     pub reports: Notifications,
     /// Whether the content goes in CPIM also without reports.
     pub wrap: Wrap,
-    /// A subject, in CPIM (RFC 3862 §4.5) or as a header.
+    /// A subject, in CPIM (RFC 3862 §4.5) or as a header; never sent when anonymous.
     pub subject: Option<&'a str>,
     /// Seconds after which the message is of no use (RFC 3428 §7); needs the date.
     pub expires: Option<u32>,
@@ -160,13 +160,13 @@ pub(crate) fn message(parts: &Parts<'_>, out: &mut [u8]) -> Result<(usize, Cuts)
     }
     let mut body_len = 0;
     let done = if wrapped {
-        w.body_with(Text::fixed("message/cpim"), |sink| {
+        w.body_with(const { Text::fixed("message/cpim") }, |sink| {
             let start = sink.len();
             put_cpim(sink, parts);
             body_len = sink.len().saturating_sub(start);
         })
     } else {
-        if let Some(subject) = parts.subject {
+        if let Some(subject) = shown_subject(parts) {
             w.header(Name::Subject, subject);
         }
         body_len = parts.body.len();
@@ -196,7 +196,7 @@ fn put_cpim(sink: &mut Sink<'_>, parts: &Parts<'_>) {
     if let Some(date) = parts.date {
         cpim.datetime(date);
     }
-    if let Some(subject) = parts.subject {
+    if let Some(subject) = shown_subject(parts) {
         cpim.subject(None, subject.as_str());
     }
     if !parts.reports.is_empty() {
@@ -207,6 +207,11 @@ fn put_cpim(sink: &mut Sink<'_>, parts: &Parts<'_>) {
     cpim.content(parts.content_type).body(parts.body);
 }
 
+/// RFC 3323 §4.1: Subject is one of the fields that can reveal who sends.
+fn shown_subject<'a>(parts: &Parts<'a>) -> Option<Text<'a>> {
+    parts.subject.filter(|_| parts.anonymity == Anonymity::None)
+}
+
 const ANONYMOUS: UriText<'static> = UriText::fixed(tags::ANONYMOUS_URI);
 
 /// From, To and Call-ID.
@@ -214,7 +219,9 @@ fn put_ident(w: &mut MessageWriter<'_>, parts: &Parts<'_>, display: Option<Quote
     let tag = [Param::tag(Token::random(&parts.fresh.tag))];
     let from = match parts.anonymity {
         // Step 4; RFC 3323 §4.1.1.3.
-        Anonymity::Id => NameAddr::new(ANONYMOUS).display(Quoted::fixed(tags::ANONYMOUS_NAME)),
+        Anonymity::Id => {
+            NameAddr::new(ANONYMOUS).display(const { Quoted::fixed(tags::ANONYMOUS_NAME) })
+        }
         Anonymity::None => NameAddr {
             display,
             ..NameAddr::new(parts.identity)
@@ -231,10 +238,13 @@ fn put_common(w: &mut MessageWriter<'_>, parts: &Parts<'_>) {
     w.header(Name::PPreferredIdentity, NameAddr::new(parts.identity));
     if parts.anonymity == Anonymity::Id {
         // Step 4.
-        w.header(Name::Privacy, Token::fixed(tags::PRIVACY_ID));
+        w.header(Name::Privacy, const { Token::fixed(tags::PRIVACY_ID) });
     }
     // Step 1.
-    w.header(Name::AcceptContact, Text::fixed(tags::ACCEPT_CONTACT));
+    w.header(
+        Name::AcceptContact,
+        const { Text::fixed(tags::ACCEPT_CONTACT) },
+    );
     // Step 3; F.1.
     w.header(Name::UserAgent, parts.user_agent);
 }
@@ -320,7 +330,7 @@ pub(crate) fn report(
         identity: uri(recipient),
         display: None,
         user_agent,
-        content_type: Text::fixed("message/imdn+xml"),
+        content_type: const { Text::fixed("message/imdn+xml") },
         body: b"",
         anonymity: Anonymity::None,
         reports: Notifications::NONE,
@@ -336,7 +346,7 @@ pub(crate) fn report(
     let ident = w.len();
     put_common(&mut w, &parts);
     let mut body_len = 0;
-    let done = w.body_with(Text::fixed("message/cpim"), |sink| {
+    let done = w.body_with(const { Text::fixed("message/cpim") }, |sink| {
         let start = sink.len();
         let mut cpim = CpimWriter::new(sink, Party::new(parts.identity));
         let to = Party::new(uri(sender));
@@ -366,7 +376,7 @@ pub(crate) fn report(
             .into(),
         };
         cpim.content(parts.content_type)
-            .disposition(Token::fixed("notification"))
+            .disposition(const { Token::fixed("notification") })
             .body_with(|sink| document.put(sink));
         body_len = sink.len().saturating_sub(start);
     });

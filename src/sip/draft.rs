@@ -143,7 +143,11 @@ fn put_hop(sink: &mut Sink<'_>, hop: &Hop<'_>) {
     };
     sink.put(b"Via: ");
     Via {
-        transport: Token::fixed(hop.transport.via()),
+        transport: match hop.transport {
+            Transport::Udp => const { Token::fixed(Transport::Udp.via()) },
+            Transport::Tcp => const { Token::fixed(Transport::Tcp.via()) },
+            Transport::Tls => const { Token::fixed(Transport::Tls.via()) },
+        },
         sent_by: SentBy::from(hop.sent_by),
         branch: Branch::Keyed(hop.key, hop.branch),
         params,

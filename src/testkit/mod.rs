@@ -16,6 +16,7 @@
 //! | [`export`] | Mermaid, JSON lines |
 //! | [`pcap`] | a capture file for Wireshark |
 //! | [`sip`] | a plain SIP reader and writer for assertions, independent of [`crate::wire`] |
+//! | `ops` | sequences of operations by chance, and what must hold after each (feature `arbitrary`) |
 //! | [`rng`] | the seeded dice |
 //!
 //! Nothing here is for production: it allocates, and it panics when a test asks for nonsense.
@@ -37,6 +38,8 @@ pub mod export;
 pub mod ladder;
 pub mod log;
 pub mod net;
+#[cfg(feature = "arbitrary")]
+pub mod ops;
 pub mod pcap;
 pub mod phone;
 pub mod rng;

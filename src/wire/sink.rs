@@ -10,6 +10,7 @@
 //! A sink takes any byte. What may stand in a header is checked by the value types of
 //! [`crate::wire::writer`], before.
 
+use core::cell::Cell;
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -94,12 +95,13 @@ impl<'o> Sink<'o> {
     /// Puts `bytes` as they are.
     #[inline]
     pub fn put(&mut self, bytes: &[u8]) {
-        let end = self.len.saturating_add(bytes.len());
         // Past the end of the slice `len` stays past it, so nothing can be stored after a gap.
-        if let Some(room) = self.out.get_mut(self.len..end) {
+        // Cut in this order, the two lengths are seen to be equal and no check is left.
+        let room = self.out.get_mut(self.len..);
+        if let Some(room) = room.and_then(|room| room.get_mut(..bytes.len())) {
             room.copy_from_slice(bytes);
         }
-        self.len = end;
+        self.len = self.len.saturating_add(bytes.len());
     }
 
     /// Puts one byte.
@@ -181,17 +183,22 @@ impl<'o> Sink<'o> {
         let (digits, first) = decimal(self.len.saturating_sub(body) as u64);
         let digits = digits.get(first..).unwrap_or_default();
         let more = digits.len().saturating_sub(1);
-        let old = start.saturating_add(1)..self.len;
         let end = self.len.saturating_add(more);
-        if let Some(room) = self.out.get_mut(..end) {
-            if more > 0 {
-                room.copy_within(old, start.saturating_add(digits.len()));
+        let room = self
+            .out
+            .get_mut(..end)
+            .and_then(|room| room.get_mut(start..));
+        if let Some(room) = room {
+            // From the back, so that nothing is overwritten before it has moved.
+            let cells = Cell::from_mut(room).as_slice_of_cells();
+            let (Some(to), Some(from)) = (cells.get(digits.len()..), cells.get(1..)) else {
+                return;
+            };
+            for (to, from) in to.iter().rev().zip(from.iter().rev().skip(more)) {
+                to.set(from.get());
             }
-            if let Some((place, _)) = room
-                .get_mut(start..)
-                .and_then(|r| r.split_at_mut_checked(digits.len()))
-            {
-                place.copy_from_slice(digits);
+            for (place, digit) in cells.iter().zip(digits) {
+                place.set(*digit);
             }
         }
         self.len = end;

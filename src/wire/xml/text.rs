@@ -130,7 +130,7 @@ impl Iterator for Chars<'_> {
                 self.rest = rest;
                 self.cdata = true;
             } else if let Some(rest) = self.rest.strip_prefix("<!--") {
-                self.rest = rest.split_once("-->").map_or("", |(_, rest)| rest);
+                self.rest = after_comment(rest);
             } else {
                 break;
             }
@@ -251,4 +251,17 @@ pub(super) const fn is_name_char(c: char) -> bool {
             c,
             '-' | '.' | '0'..='9' | '\u{b7}' | '\u{300}'..='\u{36f}' | '\u{203f}'..='\u{2040}'
         )
+}
+/// What follows the end of a comment; nothing if it has none.
+fn after_comment(mut text: &str) -> &str {
+    loop {
+        if let Some(rest) = text.strip_prefix("-->") {
+            return rest;
+        }
+        let mut chars = text.chars();
+        if chars.next().is_none() {
+            return text;
+        }
+        text = chars.as_str();
+    }
 }

@@ -13,6 +13,8 @@
 //! | header fields of one message | [`MAX_HEADERS`](crate::wire::message::MAX_HEADERS) | 513 |
 //! | paths | [`MAX_PATHS`] | `ConfigError::NextHops` |
 //! | flows | [`MAX_FLOWS`] | the flow is closed and counted |
+//! | one digest challenge | [`MAX_CHALLENGE`] | it is not answered, and counted |
+//! | Service-Route and P-Associated-URI | what leaves twice [`RESERVE`] | they are not kept, and counted |
 //! | events that wait | [`EVENTS`] | `Busy`, `Item::Later`; nothing is lost |
 
 /// Paths of one client: reg-id 1 and 2 (RFC 5626 §4.2).
@@ -31,6 +33,10 @@ pub const EVENTS: usize = 8;
 /// Octets of the arena that no command takes: answers and retries need them, and a pager request
 /// that has to be built again may have this many.
 pub const RESERVE: usize = crate::im::tags::PAGER_LIMIT;
+
+/// The longest digest challenge that is answered, in bytes. It is kept, and what it makes longer is
+/// every request.
+pub const MAX_CHALLENGE: usize = 512;
 
 /// Stateless answers that may wait to be polled.
 pub(crate) const ONE_SHOTS: usize = 4;

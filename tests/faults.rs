@@ -510,7 +510,10 @@ impl<S: Storage> Run<S> {
             }
             // A request answers two challenges of a realm; a server that forgets twice meanwhile has
             // refused it.
-            _ if self.forgot.is_none_or(|at| self.now().since(at) > 2 * T1_64) => {
+            _ if self
+                .forgot
+                .is_none_or(|at| self.now().since(at) > 2 * T1_64) =>
+            {
                 self.forgot = Some(self.now());
                 self.world.server().forget_nonces();
             }

@@ -31,6 +31,8 @@
 //! | [`RESERVE`]: octets of the arena | 1300 | 1 | `Full`; answers and retries still go out |
 //! | [`MAX_MESSAGE`]: bytes of one message | 65535 | none | 413 or 513 to the peer, `Full` to the application |
 //! | [`MAX_HEADERS`](crate::wire::message::MAX_HEADERS) of one message | 96 | none | 513 |
+//! | [`MAX_CHALLENGE`]: bytes of one digest challenge | 512 | 1 | it is not answered, and counted |
+//! | Service-Route and P-Associated-URI | what leaves twice [`RESERVE`] | 1 | they are not kept, and counted |
 //! | [`REPORTS_PER_MESSAGE`] | 64 | none | the rest is counted (`stats().reports_unread`) |
 //! | `Config::stream_buffer`: bytes of a message on a stream | 8192 | in the driver's buffer | 413 to the peer, the message is skipped |
 //! | `Config::reports_per_minute` and target | 60 | none | further reports wait, ten minutes at most: `ReportOutcome::TooMany` |
@@ -60,6 +62,10 @@ pub const REPORTS_PER_MESSAGE: usize = 64;
 /// Octets of the arena that no command takes: answers and retries need them, and a pager request
 /// that has to be built again may have this many.
 pub const RESERVE: usize = crate::im::tags::PAGER_LIMIT;
+
+/// The longest digest challenge that is answered, in bytes. It is kept, and what it makes longer is
+/// every request.
+pub const MAX_CHALLENGE: usize = 512;
 
 /// Stateless answers that may wait to be polled.
 pub(crate) const ONE_SHOTS: usize = 4;

@@ -17,6 +17,7 @@ use crate::client::slots::{RequestKind, RequestState};
 use crate::config::DigestFloor;
 use crate::error::{CommandError, Failure};
 use crate::id::{ChallengeId, PathId};
+use crate::limits::MAX_CHALLENGE;
 use crate::sip::auth::{
     self, Auth, Challenger, Decision, MAX_REALMS, RealmPolicy, Reason, SecretSource, Slot, Taken,
     UnmarkedNonce, Use,
@@ -244,8 +245,9 @@ impl Engine<'_> {
         let by_kind = |by: Challenger| {
             let challenges = message.all(by.challenge()).flat_map(Challenges::new);
             challenges
-                .filter_map(|challenge| challenge.ok())
+                .filter_map(Result::ok)
                 .filter(&ours)
+                .filter(|challenge| challenge.as_bytes().len() <= MAX_CHALLENGE)
                 .map(move |challenge| (by, challenge))
         };
         let challenges = by_kind(Challenger::Server).chain(by_kind(Challenger::Proxy));

@@ -19,6 +19,7 @@ use crate::config::{KeepAlive, Nat, Transport};
 use crate::error::{CommandError, Failure};
 use crate::id::PathId;
 use crate::im::tags;
+use crate::limits::RESERVE;
 use crate::sip::draft::{Cuts, hex};
 use crate::sip::keepalive::Indication;
 use crate::sip::registration::{
@@ -681,10 +682,12 @@ impl Engine<'_> {
 
     /// Service-Route and P-Associated-URI of a 200.
     fn keep_facts(&mut self, path_id: PathId, message: &Message<'_>) {
-        // RFC 3608 §6.1: what a 200 does not have is not known any more.
+        // RFC 3608 §6.1: what a 200 does not have is not known any more. The old goes first, so that
+        // there is room for the same again.
+        self.replace_facts(path_id, None, None);
         let route = self.keep_list(message, Name::ServiceRoute);
         let associated = self.keep_list(message, Name::PAssociatedUri);
-        self.replace_facts(path_id, route.unwrap_or(None), associated.unwrap_or(None));
+        self.replace_facts(path_id, route, associated);
     }
 
     fn replace_facts(&mut self, path_id: PathId, route: Option<Block>, associated: Option<Block>) {
@@ -706,11 +709,16 @@ impl Engine<'_> {
         self.reset_auth(path_id);
     }
 
-    fn keep_list(&mut self, message: &Message<'_>, name: Name) -> Result<Option<Block>, NoRoom> {
-        if message.header(name).is_none() {
-            return Ok(None);
-        }
+    /// Keeps a list of a 200, if that leaves room for a request and its next attempt.
+    fn keep_list(&mut self, message: &Message<'_>, name: Name) -> Option<Block> {
+        message.header(name)?;
+        let room = self
+            .arena
+            .available()
+            .saturating_sub(RESERVE.saturating_mul(2));
         let written = self.arena.alloc_with(|out| {
+            let most = room.min(out.len());
+            let out = out.get_mut(..most).unwrap_or_default();
             let mut sink = Sink::new(out);
             for (i, value) in message.values(name).enumerate() {
                 if i > 0 {
@@ -720,7 +728,10 @@ impl Engine<'_> {
             }
             sink.finish()
         });
-        written.map(Some)
+        if written.is_err() {
+            self.core.stats.facts_dropped = self.core.stats.facts_dropped.saturating_add(1);
+        }
+        written.ok()
     }
 
     fn keep_text(&mut self, text: &[u8]) -> Result<Option<Block>, NoRoom> {

@@ -476,6 +476,7 @@ impl<S: Storage> Client<S> {
 /// How much of the storage is in use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct Usage {
     /// Transactions that live.
     pub transactions: usize,

@@ -160,8 +160,17 @@ impl Engine<'_> {
         self.core.policy.secret != SecretKind::None
     }
 
-    /// The credentials for the next request.
+    /// The credentials for the next request: none while the application has not given the secret.
     pub(crate) fn auth_slots(&self, path: PathId, purpose: Purpose) -> AuthSlots {
+        let mut slots = self.challenges(path, purpose);
+        if self.core.policy.secret == SecretKind::Ask && self.core.given.is_none() {
+            slots.slots.clear();
+        }
+        slots
+    }
+
+    /// The challenges that the next request can answer, secret or not.
+    pub(crate) fn challenges(&self, path: PathId, purpose: Purpose) -> AuthSlots {
         let mut slots = Vec::new();
         if let Some(path) = self.path(path) {
             let place = match purpose {
@@ -221,9 +230,23 @@ impl Engine<'_> {
             unmarked: UnmarkedNonce::TryAgain,
             answers: 2,
         };
+        // The registrar has shown which realms are ours; nobody else on the way is told anything
+        // that depends on the secret (CVE-2021-41158).
+        let registrar = match (purpose, realm) {
+            (Purpose::Other, None) => self.path(path).map(|path| path.auth_register.auth.clone()),
+            _ => None,
+        };
+        let ours = |challenge: &Challenge<'_>| {
+            registrar
+                .as_ref()
+                .is_none_or(|auth| !auth.is_foreign(challenge.realm))
+        };
         let by_kind = |by: Challenger| {
             let challenges = message.all(by.challenge()).flat_map(Challenges::new);
-            challenges.filter_map(move |challenge| Some((by, challenge.ok()?)))
+            challenges
+                .filter_map(|challenge| challenge.ok())
+                .filter(&ours)
+                .map(move |challenge| (by, challenge))
         };
         let challenges = by_kind(Challenger::Server).chain(by_kind(Challenger::Proxy));
         let has_secret = self.core.policy.secret != SecretKind::None;

@@ -12,7 +12,9 @@ use crate::arena::{Arena, Block, NoRoom};
 use crate::client::account::Account;
 use crate::client::flows::{Flow, Path};
 use crate::client::records::Record;
-use crate::client::slots::{Awaited, Echo, Machine, Request, RequestState, Seen, Ticket, Txn};
+use crate::client::slots::{
+    Awaited, Echo, Machine, Request, RequestKind, RequestState, Seen, Ticket, Txn,
+};
 use crate::client::stats::Stats;
 use crate::config::{
     Assertion, Config, DeliveryReports, DigestFloor, DisplayReports, EndToEnd, KeepAlive, Nat,
@@ -205,7 +207,6 @@ pub(crate) struct Core {
     pub(crate) stranded: Option<Instant>,
     pub(crate) hash_seed: u64,
     pub(crate) next_id: u32,
-    pub(crate) next_echo: u16,
     pub(crate) next_seen: u16,
     pub(crate) stats: Stats,
 }
@@ -292,6 +293,62 @@ impl Engine<'_> {
             }
             Some(at)
         })
+    }
+
+    /// A free row for a message or a report: a row for each next hop stays for its REGISTER, so
+    /// that no queue of messages costs the registration.
+    pub(crate) fn free_message_row(&self) -> Result<Row, CommandError> {
+        let free = self
+            .requests
+            .iter()
+            .filter(|request| request.state == RequestState::Free)
+            .count();
+        let refreshing = self
+            .requests
+            .iter()
+            .filter(|request| request.kind == RequestKind::Register)
+            .filter(|request| request.state != RequestState::Free)
+            .count();
+        let most = self.requests.len().saturating_sub(1);
+        let kept = usize::from(self.core.policy.hops).min(most);
+        let available = free.saturating_sub(kept.saturating_sub(refreshing));
+        if available == 0 {
+            return Err(CommandError::Full {
+                limit: Limit::Requests,
+                needed: 1,
+                available,
+            });
+        }
+        self.free_request()
+    }
+
+    /// A row for a request that came in; the last one is for requests of our own.
+    pub(crate) fn server_txn(&mut self) -> Option<usize> {
+        let usable = |txn: &&Txn| {
+            matches!(
+                txn.machine,
+                Machine::Free | Machine::Client { request: None, .. }
+            )
+        };
+        if self.txns.iter().filter(usable).count() > 1 {
+            self.free_txn()
+        } else {
+            None
+        }
+    }
+
+    /// A row for an INVITE that came in. It stays until the ACK, which a peer may never send:
+    /// so INVITEs have half of the rows at the most.
+    pub(crate) fn invite_txn(&mut self) -> Option<usize> {
+        let invites = self
+            .txns
+            .iter()
+            .filter(|txn| matches!(txn.machine, Machine::InviteServer { .. }));
+        if invites.count() < self.txns.len() / 2 {
+            self.server_txn()
+        } else {
+            None
+        }
     }
 
     pub(crate) fn flow(&self, id: FlowId) -> Option<&Flow> {

@@ -49,7 +49,7 @@ impl Engine<'_> {
             .filter(|e| !is_identity(e));
         if encoding.is_some_and(|encoding| !is_readable(encoding)) {
             // RFC 3261 §8.2.3.
-            self.answer(&served, key, 415, Extra::AcceptEncoding);
+            self.answer(&served, key, 415, Extra::Accept);
             return Item::Nothing;
         }
         let acceptable = scan::split_commas(ACCEPT.as_bytes())
@@ -119,13 +119,16 @@ impl Engine<'_> {
             return Item::Nothing;
         }
         let wants = match cpim {
-            Some(cpim) => self.keep_ticket(id, copy.unwrap_or(0), &served, from, &cpim),
+            Some(cpim) => self.keep_ticket(id, handed.copy, &served, from, &cpim),
             None => Wanted::default(),
         };
         if let Some(copy) = copy {
             self.note_seen(copy);
         }
         let whole = message.header(Name::ContentType).unwrap_or_default();
+        let content_encoding = message
+            .header(Name::ContentEncoding)
+            .filter(|encoding| !is_identity(encoding));
         let (content_type, body) = match &cpim {
             Some(cpim) => {
                 let content = cpim.content();
@@ -148,12 +151,12 @@ impl Engine<'_> {
             called: called(message),
             subject: subject.or_else(|| message.header(Name::Subject)),
             content_type,
-            content_encoding: message.header(Name::ContentEncoding),
+            content_encoding,
             body,
             message_id: message_id.map(str::as_bytes),
             sent_at: sent_at(message, cpim.as_ref()),
             validity: self.validity(message),
-            text: text_check(content_type, body, message.header(Name::ContentEncoding)),
+            text: text_check(content_type, body, content_encoding),
             wants,
             trust: served.trust,
         })
@@ -248,6 +251,7 @@ impl Engine<'_> {
             return none;
         }
         let Some(at) = self.free_ticket() else {
+            count!(self, tickets_evicted);
             return none;
         };
         let routes = || cpim.record_routes().flatten().map(|route| route.uri);
@@ -292,16 +296,36 @@ impl Engine<'_> {
         if let Some(at) = self.tickets.iter().position(|ticket| ticket.id.is_none()) {
             return Some(at);
         }
+        let at = self.idle_ticket()?;
+        count!(self, tickets_evicted);
+        self.drop_ticket(at);
+        Some(at)
+    }
+
+    /// Sees to it that so many octets of the arena are free, if need be at the cost of tickets
+    /// that nothing is under way for; the oldest goes first.
+    pub(crate) fn make_room(&mut self, needed: usize) -> bool {
+        while self.arena.available() < needed {
+            let Some(at) = self.idle_ticket() else {
+                return false;
+            };
+            count!(self, tickets_evicted);
+            self.drop_ticket(at);
+        }
+        true
+    }
+
+    /// The oldest ticket that no report of which is due or under way.
+    fn idle_ticket(&self) -> Option<usize> {
         let busy =
             |state: TicketState| matches!(state, TicketState::UnderWay | TicketState::Due { .. });
         let (at, _) = self
             .tickets
             .iter()
             .enumerate()
+            .filter(|(_, ticket)| ticket.id.is_some())
             .filter(|(_, ticket)| !busy(ticket.delivery) && !busy(ticket.display))
             .min_by_key(|(_, ticket)| ticket.id)?;
-        count!(self, tickets_evicted);
-        self.drop_ticket(at);
         Some(at)
     }
 
@@ -408,7 +432,7 @@ impl Engine<'_> {
         _media: ContentType<'b>,
         _encoding: &'b [u8],
     ) -> Item<'b> {
-        self.answer(&served, key, 415, Extra::AcceptEncoding);
+        self.answer(&served, key, 415, Extra::Accept);
         Item::Nothing
     }
 
@@ -419,6 +443,9 @@ impl Engine<'_> {
     fn note_seen(&mut self, copy: u64) {
         let at = usize::from(self.core.next_seen);
         if let Some(seen) = self.seen.get_mut(at) {
+            if seen.0 != 0 {
+                count!(self, seen_evicted);
+            }
             *seen = Seen(copy);
         }
         let next = self.core.next_seen.saturating_add(1);

@@ -66,6 +66,8 @@
 mod account;
 #[cfg(feature = "testkit")]
 mod audit;
+#[cfg(test)]
+mod costs;
 mod credentials;
 mod engine;
 mod event;
@@ -156,7 +158,6 @@ impl<S: Storage> Client<S> {
             refusers: [Refuser::FREE; crate::limits::PEERS],
             stranded: None,
             next_id: 0,
-            next_echo: 0,
             next_seen: 0,
             stats: Stats::ZERO,
         };
@@ -456,7 +457,13 @@ impl<S: Storage> Client<S> {
     pub fn usage(&mut self) -> Usage {
         let arena_size = self.storage.arena_size();
         let engine = self.look();
-        let busy = |txn: &&slots::Txn| !matches!(txn.machine, slots::Machine::Free);
+        // One that only absorbs what may still come gives way to any other.
+        let busy = |txn: &&slots::Txn| match txn.machine {
+            slots::Machine::Free | slots::Machine::Client { request: None, .. } => false,
+            slots::Machine::Client { .. }
+            | slots::Machine::Server { .. }
+            | slots::Machine::InviteServer { .. } => true,
+        };
         let open = |request: &&slots::Request| request.state != slots::RequestState::Free;
         Usage {
             transactions: engine.txns.iter().filter(busy).count(),
@@ -478,7 +485,8 @@ impl<S: Storage> Client<S> {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct Usage {
-    /// Transactions that live.
+    /// Transactions under way. A completed one of ours (RFC 3261 §17.1.2.2, Timer K) is not
+    /// counted: it gives way when room is needed.
     pub transactions: usize,
     /// Requests that are not over.
     pub requests: usize,

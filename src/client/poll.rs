@@ -18,6 +18,7 @@ use crate::config::{DeliveryReports, Transport};
 use crate::error::Failure;
 use crate::id::{ChallengeId, FlowId, PathId, SendId};
 use crate::im::tags;
+use crate::limits::REPORTS_PER_MESSAGE;
 use crate::sip::transaction::key::hash;
 use crate::sip::transaction::{ClientAction, ServerAction};
 use crate::time::Instant;
@@ -63,12 +64,13 @@ impl<'a> Engine<'a> {
         if let Some((flow, why)) = self.core.closing.pop_front() {
             return Next::Close(flow, why);
         }
+        // A message ends before the registration that it went by, and before a report on it.
+        if let Some(event) = self.ended() {
+            return Next::Ended(event);
+        }
         self.drop_stale_events();
         if !self.core.events.is_empty() {
             return Next::Waiting;
-        }
-        if let Some(event) = self.ended() {
-            return Next::Ended(event);
         }
         Next::Idle(self.deadline())
     }
@@ -115,7 +117,7 @@ impl<'a> Engine<'a> {
     fn one_shot_to_send(&mut self) -> Option<OneShot> {
         loop {
             let one = self.core.one_shots.front().copied()?;
-            if self.flow(one.flow).is_some() {
+            if self.can_send(one.flow) {
                 return Some(one);
             }
             self.core.one_shots.pop_front();
@@ -129,6 +131,14 @@ impl<'a> Engine<'a> {
     fn drop_stale_events(&mut self) {
         while let Some(record) = self.core.events.front().copied() {
             match record {
+                // To find one more takes reading all before it: what is beyond is not read.
+                Record::Reports { block, next, .. } if usize::from(next) >= REPORTS_PER_MESSAGE => {
+                    if nth_report(self.arena.get(block), next).is_some() {
+                        count!(self, reports_unread);
+                    }
+                    self.arena.free(block);
+                    self.core.events.pop_front();
+                }
                 Record::Reports { block, next, .. } => {
                     match nth_report(self.arena.get(block), next) {
                         Some(Ok(_)) => return,
@@ -157,7 +167,11 @@ impl<'a> Engine<'a> {
     /// The next transaction with bytes to send, and what becomes of it.
     fn transmission(&mut self) -> Option<(FlowId, Block)> {
         loop {
-            let at = self.txns.iter().position(|txn| txn.wire == Wire::Due)?;
+            let due = |txn: &Txn| txn.wire == Wire::Due;
+            // Answers first: a peer waits for them.
+            let answer = |txn: &Txn| due(txn) && !matches!(txn.machine, Machine::Client { .. });
+            let first = self.txns.iter().position(answer);
+            let at = first.or_else(|| self.txns.iter().position(due))?;
             let txn = self.txns.get(at).copied()?;
             if let Some(txn) = self.txns.get_mut(at) {
                 txn.wire = Wire::Quiet;
@@ -200,6 +214,7 @@ impl<'a> Engine<'a> {
             merge,
             tag,
             status,
+            retry_after,
             response,
             incoming,
             ..
@@ -214,7 +229,7 @@ impl<'a> Engine<'a> {
         // RFC 3261 §17.2.2: Timer J is 64·T1 on a datagram flow, and zero on a stream.
         if transport == Transport::Udp {
             let until = self.core.now.after(self.core.policy.timers.t1_64());
-            self.remember(Echo::new(key, merge, tag, status, until));
+            self.remember(Echo::new(key, merge, tag, status, until, retry_after));
         }
         if let Some(Handed { id, .. }) = incoming
             && self.core.policy.delivery_reports == DeliveryReports::Automatic
@@ -343,7 +358,7 @@ impl<'a> Engine<'a> {
             .iter()
             .find_map(|request| match request.state {
                 RequestState::Challenged { id: of, .. } if of == id => self
-                    .auth_slots(request.path, request.kind.auth())
+                    .challenges(request.path, request.kind.auth())
                     .first_block(),
                 _ => None,
             })
@@ -442,11 +457,20 @@ impl<'a> Engine<'a> {
             .is_some_and(|deadline| deadline.at <= self.core.now)
     }
 
-    /// One step of one machine, timers first.
+    /// One step of one machine, timers first, and those in their order: after a jump of the clock
+    /// a flow that failed before a transaction timed out has its request sent again.
     fn step(&mut self) -> Step {
+        let transactions = self.txns.iter().filter_map(Txn::deadline).min();
+        let (first, second): (fn(&mut Self) -> Step, fn(&mut Self) -> Step) =
+            match (self.flows_deadline(), transactions) {
+                (Some(flows), Some(transactions)) if flows < transactions => {
+                    (Self::step_flows, Self::step_transactions)
+                }
+                _ => (Self::step_transactions, Self::step_flows),
+            };
         for step in [
-            Self::step_transactions,
-            Self::step_flows,
+            first,
+            second,
             Self::step_leaving,
             Self::step_waits,
             Self::step_reports,
@@ -461,8 +485,11 @@ impl<'a> Engine<'a> {
 
     fn step_transactions(&mut self) -> Step {
         let (now, timers) = (self.core.now, self.core.policy.timers);
-        let due = |txn: &Txn| txn.deadline().is_some_and(|at| at <= now);
-        let Some(at) = self.txns.iter().position(due) else {
+        let deadlines = self.txns.iter().map(Txn::deadline).enumerate();
+        let Some((at, _)) = deadlines
+            .filter_map(|(at, due)| Some((at, due.filter(|due| *due <= now)?)))
+            .min_by_key(|(_, due)| *due)
+        else {
             return Step::Nothing;
         };
         let Some(txn) = self.txns.get_mut(at) else {
@@ -579,9 +606,11 @@ impl<'a> Engine<'a> {
             }
         };
         for txn in self.txns.iter() {
-            let lazy = matches!(txn.machine, Machine::Client { request: None, .. });
-            let slack = if lazy { LAZY } else { 0 };
-            take(txn.deadline(), u64::from(slack), Wake::Transaction);
+            // One that only absorbs what may still come (Timer K) ends with the next wake-up that
+            // something else needs.
+            if !matches!(txn.machine, Machine::Client { request: None, .. }) {
+                take(txn.deadline(), 0, Wake::Transaction);
+            }
         }
         for path in &self.core.paths {
             let registration = &path.registration;

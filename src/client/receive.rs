@@ -59,8 +59,8 @@ impl Engine<'_> {
         };
         match known.framer.next(bytes) {
             Frame::NeedMore => {
-                // RFC 5626 §4.4.1: the pong can be behind the message that is just coming in.
-                if let Some(keep) = known.keep.as_mut() {
+                if let (false, Some(keep)) = (known.framer.is_between(), known.keep.as_mut()) {
+                    // RFC 5626 §4.4.1: a pong can only come behind the message that is coming in.
                     keep.receiving(now);
                 }
                 Received {
@@ -132,6 +132,9 @@ impl Engine<'_> {
     }
 
     fn refuse_oversized(&mut self, flow: FlowId, head: &[u8], status: u16) {
+        if self.is_dropped(flow) {
+            return;
+        }
         let source = self.flow(flow).map(|flow| flow.remote);
         match (Message::legible(head), source) {
             (Some(message), Some(source)) if message.request().is_some() => {

@@ -84,14 +84,21 @@ impl Engine<'_> {
         if let Some(Machine::Server {
             response,
             status: of,
+            retry_after,
             incoming,
             ..
         }) = self.txns.get_mut(at).map(|txn| &mut txn.machine)
         {
             *response = Some(new);
             *of = status;
+            *retry_after = match extra {
+                // A retransmission is told 18 hours at the most.
+                Extra::RetryAfter(seconds) => u16::try_from(seconds).unwrap_or(u16::MAX),
+                _ => 0,
+            };
             *incoming = None;
         }
+        // It was not taken: the sender may try again.
         self.forget_seen(copy);
         // RFC 5438 §7.2.1: no report on a message that was not answered 2xx.
         if let Some(at) = self.tickets.iter().position(|ticket| ticket.id == Some(id)) {
@@ -202,7 +209,15 @@ impl Engine<'_> {
         kind: ReportKind,
         target: u64,
     ) -> Step {
-        let (Ok(row), Some(path)) = (self.free_request(), self.usable_path()) else {
+        // Half of the rows at the most: the application has messages too.
+        let reports = self
+            .requests
+            .iter()
+            .filter(|request| matches!(request.kind, RequestKind::Report { .. }));
+        if reports.count() >= self.requests.len().div_ceil(2) {
+            return Step::Nothing;
+        }
+        let (Ok(row), Some(path)) = (self.free_message_row(), self.usable_path()) else {
             return Step::Nothing;
         };
         let fresh = self.fresh();

@@ -181,6 +181,7 @@ impl Engine<'_> {
         if self.free_txn().is_none() {
             return Launch::Wait;
         }
+        self.make_room(size);
         self.send(row, path, flow)
     }
 
@@ -543,13 +544,15 @@ impl Engine<'_> {
             if txn.flow != flow {
                 continue;
             }
-            let row = match &txn.machine {
-                Machine::Client { request, .. } => *request,
+            let under_way = match &txn.machine {
+                Machine::Client {
+                    request, machine, ..
+                } => request.map(|row| (row, machine.state())),
                 Machine::Server { .. } | Machine::InviteServer { .. } | Machine::Free => None,
             };
             self.drop_txn(at);
-            if let Some(row) = row {
-                self.lost_with_flow(Row(usize::from(row)));
+            if let Some((row, state)) = under_way {
+                self.lost_with_flow(Row(usize::from(row)), state);
             }
         }
         // A keep-alive that waits has nothing left to keep.
@@ -569,7 +572,7 @@ impl Engine<'_> {
         }
     }
 
-    fn lost_with_flow(&mut self, row: Row) {
+    fn lost_with_flow(&mut self, row: Row, state: client::State) {
         let Some(request) = self.requests.get_mut(row.0) else {
             return;
         };
@@ -581,8 +584,10 @@ impl Engine<'_> {
             RequestKind::Register | RequestKind::KeepAlive => self.free_row(row),
             RequestKind::Message { .. } | RequestKind::Report { .. } => {
                 // Once more, with the same Call-ID and CSeq: whoever had it already sees a copy
-                // (RFC 3261 §8.2.2.2) and its Message-ID.
-                if request.resent == 0 {
+                // (RFC 3261 §8.2.2.2) and its Message-ID. Not if a provisional response has shown
+                // that it is being served.
+                let unheard = matches!(state, client::State::Trying { .. });
+                if request.resent == 0 && unheard {
                     request.resent = 1;
                     self.requeue(row);
                 } else {

@@ -4,6 +4,7 @@
 //! wrong with it is the answer to the command, and nothing has changed then. From there on it is a
 //! row of the request table (see [`crate::client::requests`]).
 
+use crate::arena::{Blocks, NoRoom};
 use crate::client::account::Field;
 use crate::client::engine::{Engine, Row, full};
 use crate::client::event::SendOutcome;
@@ -35,7 +36,7 @@ impl Engine<'_> {
     /// `Client::send_message`.
     pub(crate) fn send_message(&mut self, message: &Outgoing<'_>) -> Result<SendId, CommandError> {
         let path = self.usable_path().ok_or(CommandError::WrongState)?;
-        let row = self.free_request()?;
+        let row = self.free_message_row()?;
         let mut sip = [0; 256];
         let target = self.target(message.to, path, &mut sip)?;
         if message.anonymity == Anonymity::Id && !message.reports.is_empty() {
@@ -58,37 +59,40 @@ impl Engine<'_> {
         let fresh = self.fresh();
         let account = self.core.account;
         let mut cuts = Cuts::NONE;
-        let block = self
-            .arena
-            .alloc_from(|blocks, out| {
-                let text = account
-                    .block()
-                    .map(|block| blocks.get(block))
-                    .unwrap_or_default();
-                let str = |field| core::str::from_utf8(account.slice(text, field)).unwrap_or("");
-                let configured = Some(str(Field::DisplayName)).filter(|name| !name.is_empty());
-                let identity = message.identity.unwrap_or(str(Field::ImAddress));
-                let parts = Parts {
-                    target,
-                    identity: UriText::new(identity).unwrap_or(target),
-                    display: display.or_else(|| Quoted::new(configured?).ok()),
-                    user_agent: Text::new(str(Field::UserAgent))
-                        .unwrap_or(const { Text::fixed("") }),
-                    content_type,
-                    body: message.body,
-                    anonymity: message.anonymity,
-                    reports: message.reports,
-                    wrap: message.wrap,
-                    subject,
-                    expires: message.expires,
-                    date,
-                    fresh: &fresh,
-                };
-                let (len, new) = pager::message(&parts, out)?;
-                cuts = new;
-                Ok(len)
-            })
-            .map_err(full)?;
+        let mut draft = |blocks: Blocks<'_>, out: &mut [u8]| {
+            let text = account
+                .block()
+                .map(|block| blocks.get(block))
+                .unwrap_or_default();
+            let str = |field| core::str::from_utf8(account.slice(text, field)).unwrap_or("");
+            let configured = Some(str(Field::DisplayName)).filter(|name| !name.is_empty());
+            let identity = message.identity.unwrap_or(str(Field::ImAddress));
+            let parts = Parts {
+                target,
+                identity: UriText::new(identity).unwrap_or(target),
+                display: display.or_else(|| Quoted::new(configured?).ok()),
+                user_agent: Text::new(str(Field::UserAgent)).unwrap_or(const { Text::fixed("") }),
+                content_type,
+                body: message.body,
+                anonymity: message.anonymity,
+                reports: message.reports,
+                wrap: message.wrap,
+                subject,
+                expires: message.expires,
+                date,
+                fresh: &fresh,
+            };
+            let (len, new) = pager::message(&parts, out)?;
+            cuts = new;
+            Ok(len)
+        };
+        let block = match self.arena.alloc_from(&mut draft) {
+            Err(NoRoom::Bytes { needed, .. }) if self.make_room(needed) => {
+                self.arena.alloc_from(&mut draft)
+            }
+            done => done,
+        };
+        let block = block.map_err(full)?;
         let id = SendId(self.next_id());
         let privacy = match message.anonymity {
             Anonymity::None => Privacy::None,
@@ -124,7 +128,7 @@ impl Engine<'_> {
 
     /// OMA IM 8.1: pager mode is for requests below 1300 bytes, counted as they will go out; and
     /// no command takes the arena that answers need.
-    fn admit(&self, request: &Request) -> Result<(), CommandError> {
+    fn admit(&mut self, request: &Request) -> Result<(), CommandError> {
         let Some(PathState::Up { flow }) = self.path(request.path).map(|path| path.state) else {
             return Err(CommandError::WrongState);
         };
@@ -144,8 +148,8 @@ impl Engine<'_> {
         }
         // The attempt is written beside the draft.
         let needed = size.max(RESERVE);
-        let available = self.arena.available();
-        if needed > available {
+        if !self.make_room(needed) {
+            let available = self.arena.available();
             return Err(CommandError::Full {
                 limit: Limit::Arena,
                 needed,

@@ -13,6 +13,7 @@ use crate::client::event::{Item, Trust};
 use crate::client::slots::{Echo, Handed, Machine, Txn, Wire};
 use crate::config::{Strangers, Transport};
 use crate::id::FlowId;
+use crate::limits::RESERVE;
 use crate::sip::transaction::{
     InviteServer, MergeKey, NonInviteServer, OldFields, Reliability, RequestKey, ServerAction,
     ServerKey, TopVia,
@@ -28,6 +29,21 @@ use crate::wire::writer::{MessageWriter, Param, Raw, ReceivedVia, Text, With};
 pub(crate) const ALLOW: &str = "MESSAGE, OPTIONS, ACK, CANCEL";
 /// The content types of `Accept`; see [`crate::client::incoming`] for how each is read.
 pub(crate) const ACCEPT: &str = "text/plain, text/*, message/cpim, message/imdn+xml, message/external-body, multipart/*, application/im-iscomposing+xml";
+/// The methods whose requests a CANCEL is matched with (RFC 3261 §9.2: any but ACK and CANCEL).
+const CANCELLABLE: [Method<'static>; 12] = [
+    Method::Invite,
+    Method::Message,
+    Method::Options,
+    Method::Notify,
+    Method::Info,
+    Method::Bye,
+    Method::Prack,
+    Method::Update,
+    Method::Register,
+    Method::Publish,
+    Method::Subscribe,
+    Method::Refer,
+];
 /// Encodings that a body may have.
 #[cfg(feature = "deflate")]
 pub(crate) const ACCEPT_ENCODING: &str = "identity, deflate";
@@ -41,16 +57,28 @@ pub(crate) enum Extra {
     None,
     /// Allow (405).
     Allow,
-    /// Accept (415).
+    /// Accept and Accept-Encoding (415; RFC 3261 §8.2.3).
     Accept,
-    /// Accept-Encoding (415).
-    AcceptEncoding,
     /// Unsupported: the Require values of the request (420).
     Unsupported,
     /// Retry-After in seconds (480, 500).
     RetryAfter(u32),
     /// What this client can do (OPTIONS).
     Capabilities,
+}
+
+impl Extra {
+    /// What went with an answer of ours that is built again: it follows from method and status.
+    fn again(method: Method<'_>, echo: &Echo) -> Self {
+        match (method, echo.status) {
+            (Method::Options, 200) => Self::Capabilities,
+            (_, 405) => Self::Allow,
+            (_, 415) => Self::Accept,
+            (_, 420) => Self::Unsupported,
+            _ if echo.retry_after > 0 => Self::RetryAfter(u32::from(echo.retry_after)),
+            _ => Self::None,
+        }
+    }
 }
 
 /// How a request is known: to its transaction, and among its copies.
@@ -109,14 +137,13 @@ impl Engine<'_> {
         if self.again(&served, key) {
             return Item::Nothing;
         }
-        if trust == Trust::Stranger && self.core.policy.strangers == Strangers::Drop {
-            count!(self, stranger);
+        if self.is_dropped(flow) {
             return Item::Nothing;
         }
         if method == Method::Cancel {
-            // RFC 3261 §9.2: 200 if there is a transaction to cancel, which then has no effect on
-            // one that has its final response; 481 if there is none.
-            let status = if self.known(keys.request.of(b"INVITE")) {
+            // RFC 3261 §9.2: 200 if there is a transaction to cancel, whatever its method; it has no
+            // effect on one that has its final response. 481 if there is none.
+            let status = if self.is_cancelled_by(&keys.request) {
                 200
             } else {
                 481
@@ -177,8 +204,8 @@ impl Engine<'_> {
         self.answer_incoming(served, key, status, extra, None);
     }
 
-    /// As `answer`, for a message that the application may still refuse. Says whether there was
-    /// room; without it the peer was told so.
+    /// As `answer`, for a message that the application may still refuse, with what it is known by
+    /// if it comes again. Says whether there was room; without it the peer was told so.
     pub(crate) fn answer_incoming(
         &mut self,
         served: &Served<'_, '_>,
@@ -195,7 +222,12 @@ impl Engine<'_> {
         let written = self
             .arena
             .alloc_with(|out| response(out, message, source, code, tag, extra));
-        let slot = self.free_txn();
+        let slot = match served.method {
+            // Its answer is kept as well: not at the cost of a request of ours.
+            Method::Invite if self.arena.available() < RESERVE.saturating_mul(2) => None,
+            Method::Invite => self.invite_txn(),
+            _ => self.server_txn(),
+        };
         let (Ok(block), Some(slot)) = (written, slot) else {
             if let Ok(block) = written {
                 self.arena.free(block);
@@ -227,6 +259,7 @@ impl Engine<'_> {
                 merge,
                 tag,
                 status,
+                retry_after: 0,
                 response: Some(block),
                 incoming,
             }
@@ -296,6 +329,16 @@ impl Engine<'_> {
         u32::try_from(hash >> 32).unwrap_or(0)
     }
 
+    /// Whether a flow belongs to no path, and what comes by such a flow is not even answered.
+    pub(crate) fn is_dropped(&mut self, flow: FlowId) -> bool {
+        let stranger = self.flow(flow).is_some_and(|flow| flow.path.is_none());
+        let dropped = stranger && self.core.policy.strangers == Strangers::Drop;
+        if dropped {
+            count!(self, stranger);
+        }
+        dropped
+    }
+
     /// A request that breaks a header rule: answered if that is possible (RFC 3261 §8.2).
     fn invalid<'b>(
         &mut self,
@@ -304,6 +347,9 @@ impl Engine<'_> {
         message: &Message<'b>,
         error: ParseError,
     ) -> Item<'b> {
+        if self.is_dropped(flow) {
+            return Item::Nothing;
+        }
         let ack = message
             .request()
             .is_some_and(|line| line.method == Method::Ack);
@@ -363,20 +409,33 @@ impl Engine<'_> {
         };
         let (message, source) = (served.message, served.source);
         if let Some(status) = Status::new(echo.status) {
+            let extra = Extra::again(served.method, &echo);
             let written = self
                 .arena
-                .alloc_with(|out| response(out, message, source, status, echo.tag, Extra::None));
-            if let Ok(block) = written {
-                self.one_shot(served.flow, OneShotBytes::Block(block));
+                .alloc_with(|out| response(out, message, source, status, echo.tag, extra));
+            match written {
+                Ok(block) => self.one_shot(served.flow, OneShotBytes::Block(block)),
+                Err(_) => {
+                    count!(self, answers_dropped);
+                }
             }
         }
         true
     }
 
-    fn known(&self, key: ServerKey) -> bool {
-        self.txns.iter().any(|txn| match &txn.machine {
-            Machine::Server { key: of, .. } | Machine::InviteServer { key: of, .. } => *of == key,
-            Machine::Free | Machine::Client { .. } => false,
+    /// Whether a CANCEL with this key has a request to cancel.
+    fn is_cancelled_by(&self, key: &RequestKey) -> bool {
+        let now = self.core.now;
+        CANCELLABLE.into_iter().any(|method| {
+            let key = key.of(method.as_bytes());
+            let served = self.txns.iter().any(|txn| match &txn.machine {
+                Machine::Server { key: of, .. } | Machine::InviteServer { key: of, .. } => {
+                    *of == key
+                }
+                Machine::Free | Machine::Client { .. } => false,
+            });
+            let mut echoes = self.echoes.iter();
+            served || echoes.any(|echo| echo.answers(key) && echo.is_live(now))
         })
     }
 
@@ -451,15 +510,11 @@ impl Engine<'_> {
     /// Remembers the answer of a finished transaction; the oldest gives way.
     pub(crate) fn remember(&mut self, echo: Echo) {
         let now = self.core.now;
-        let free = self.echoes.iter().position(|echo| !echo.is_live(now));
-        let at = free.unwrap_or_else(|| usize::from(self.core.next_echo));
-        if free.is_none() {
-            count!(self, echoes_evicted);
-            let next = self.core.next_echo.saturating_add(1);
-            let len = u16::try_from(self.echoes.len()).unwrap_or(u16::MAX);
-            self.core.next_echo = if next >= len { 0 } else { next };
-        }
-        if let Some(row) = self.echoes.get_mut(at) {
+        // Timer J is the same for all: the oldest ends first, and a free row is at its end.
+        if let Some(row) = self.echoes.iter_mut().min_by_key(|echo| echo.until) {
+            if row.is_live(now) {
+                count!(self, echoes_evicted);
+            }
             *row = echo;
         }
     }
@@ -523,9 +578,9 @@ fn put_extra(w: &mut MessageWriter<'_>, extra: Extra, request: Option<&Message<'
     match extra {
         Extra::None => {}
         Extra::Allow => w.header(Name::Allow, const { Text::fixed(ALLOW) }),
-        Extra::Accept => w.header(Name::Accept, const { Text::fixed(ACCEPT) }),
-        Extra::AcceptEncoding => {
-            w.header(Name::AcceptEncoding, const { Text::fixed(ACCEPT_ENCODING) })
+        Extra::Accept => {
+            w.header(Name::Accept, const { Text::fixed(ACCEPT) });
+            w.header(Name::AcceptEncoding, const { Text::fixed(ACCEPT_ENCODING) });
         }
         Extra::Unsupported => {
             let required = request.into_iter().flat_map(|m| m.values(Name::Require));

@@ -51,6 +51,8 @@ pub(crate) enum Machine {
         merge: Option<MergeKey>,
         tag: u32,
         status: u16,
+        /// Seconds of Retry-After; 0: the answer has none.
+        retry_after: u16,
         response: Option<Block>,
         incoming: Option<Handed>,
     },
@@ -265,7 +267,8 @@ impl Awaited {
 /// A finished server transaction: what it takes to answer a retransmission (28 bytes).
 ///
 /// RFC 3261 §17.2.2: the final response is sent again until Timer J; §8.2.7 allows to build it
-/// anew from the retransmitted request, which then echoes status and To tag.
+/// anew from the retransmitted request. All that is not in there or follows from the status is
+/// kept: the To tag and Retry-After.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Echo {
     key: [u8; 8],
@@ -273,8 +276,10 @@ pub(crate) struct Echo {
     merge: [u8; 8],
     pub(crate) tag: u32,
     /// In ticks of 256 ms, rounded up; zero in a row that was never used.
-    until: u32,
+    pub(crate) until: u32,
     pub(crate) status: u16,
+    /// Seconds of Retry-After; 0: the answer has none.
+    pub(crate) retry_after: u16,
 }
 
 impl Echo {
@@ -284,6 +289,7 @@ impl Echo {
         tag: 0,
         until: 0,
         status: 0,
+        retry_after: 0,
     };
 
     /// The answer `status` with this To tag, to be repeated until then.
@@ -293,6 +299,7 @@ impl Echo {
         tag: u32,
         status: u16,
         until: Instant,
+        retry_after: u16,
     ) -> Self {
         Self {
             key: key.to_bytes(),
@@ -300,6 +307,7 @@ impl Echo {
             tag,
             until: ticks(until).saturating_add(1),
             status,
+            retry_after,
         }
     }
 
@@ -356,7 +364,7 @@ mod tests {
             ("core", size_of::<Core>(), 2976),
             ("path", size_of::<Path>(), 480),
             ("digest", size_of::<AuthPlace>(), 152),
-            ("flow", size_of::<Flow>(), 224),
+            ("flow", size_of::<Flow>(), 232),
         ];
         for (name, bytes, limit) in rows {
             std::println!("{name:<12} {bytes:>5}");

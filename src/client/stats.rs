@@ -46,6 +46,8 @@ stats! {
     completed_evicted,
     /// Messages that came twice and were not handed out again.
     duplicates,
+    /// Messages that are not known again by their Message-ID, for want of room.
+    seen_evicted,
     /// Messages whose reports cannot be sent any more, for want of room.
     tickets_evicted,
     /// Messages of ours whose reports are not waited for any more, for want of room.
@@ -56,7 +58,7 @@ stats! {
     flows_refused,
     /// Challenges that were not answered: wrong realm, or nothing supported.
     challenges_ignored,
-    /// Report documents inside an incoming report that could not be read.
+    /// Report documents inside an incoming report that could not be read, or too many of them.
     reports_unread,
     /// Always 0; counts a broken promise of the client's own.
     events_lost,

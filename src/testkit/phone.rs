@@ -111,6 +111,29 @@ pub struct Incoming {
 }
 
 impl Incoming {
+    /// The message that came at this time.
+    pub fn of(at: Instant, message: &IncomingMessage<'_>) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Self {
+            at,
+            id: message.id,
+            asserted: message.asserted.map(text),
+            from: text(message.from),
+            display: message.display.map(text),
+            cpim_from: message.cpim_from.map(text),
+            called: text(message.called),
+            subject: message.subject.map(text),
+            content_type: text(message.content_type),
+            body: message.body.to_vec(),
+            message_id: message.message_id.map(text),
+            sent_at: message.sent_at,
+            validity: message.validity,
+            text: message.text,
+            wants: message.wants,
+            trust: message.trust,
+        }
+    }
+
     /// The content as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
@@ -395,24 +418,7 @@ impl<S: Storage> Phone<S> {
             return;
         }
         net.note(&self.name, format!("has {:?}", text(message.body)));
-        self.inbox.push(Incoming {
-            at: now,
-            id: message.id,
-            asserted: message.asserted.map(text),
-            from: text(message.from),
-            display: message.display.map(text),
-            cpim_from: message.cpim_from.map(text),
-            called: text(message.called),
-            subject: message.subject.map(text),
-            content_type: text(message.content_type),
-            body: message.body.to_vec(),
-            message_id: message.message_id.map(text),
-            sent_at: message.sent_at,
-            validity: message.validity,
-            text: message.text,
-            wants: message.wants,
-            trust: message.trust,
-        });
+        self.inbox.push(Incoming::of(now, message));
         // One mutation, then a drain: what it is told of the message comes after that.
         let (id, wants) = (message.id, message.wants);
         self.drain(net);
@@ -461,7 +467,7 @@ impl<S: Storage> Phone<S> {
                     }
                 }
                 Output::Event(event) => {
-                    let happened = owned(event);
+                    let happened = Happened::from(event);
                     net.note(&self.name, note(&happened));
                     self.events.push(happened);
                 }
@@ -529,42 +535,46 @@ impl<S: Storage> Phone<S> {
     }
 }
 
-fn owned(event: Event<'_>) -> Happened {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    match event {
-        Event::Registration { path, change } => match change {
-            RegistrationChange::Registered {
-                expires,
-                associated,
-            } => Happened::Registered {
-                path,
-                expires,
-                associated: text(associated),
+impl From<Event<'_>> for Happened {
+    fn from(event: Event<'_>) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        match event {
+            Event::Registration { path, change } => match change {
+                RegistrationChange::Registered {
+                    expires,
+                    associated,
+                } => Happened::Registered {
+                    path,
+                    expires,
+                    associated: text(associated),
+                },
+                RegistrationChange::Refreshed { expires } => Happened::Refreshed { path, expires },
+                RegistrationChange::Lost => Happened::Lost(path),
+                RegistrationChange::Retrying { failure, retry_at } => {
+                    Happened::Retrying { failure, retry_at }
+                }
+                RegistrationChange::Failed(failure) => Happened::Failed(failure),
             },
-            RegistrationChange::Refreshed { expires } => Happened::Refreshed { path, expires },
-            RegistrationChange::Lost => Happened::Lost(path),
-            RegistrationChange::Retrying { failure, retry_at } => {
-                Happened::Retrying { failure, retry_at }
+            Event::Deregistered => Happened::Deregistered,
+            Event::Sent { id, outcome } => Happened::Sent(id, outcome),
+            Event::Report(report) => Happened::Report {
+                id: report.id,
+                message_id: text(report.message_id),
+                recipient: text(report.recipient),
+                disposition: report.disposition,
+                trusted: report.trusted,
+            },
+            Event::ReportWindowClosed { id } => Happened::WindowClosed(id),
+            Event::ReportSent { id, kind, outcome } => Happened::ReportSent(id, kind, outcome),
+            Event::Challenge { id, realm, .. } => Happened::Challenge {
+                id,
+                realm: text(realm),
+            },
+            Event::Mapped { address, .. } => Happened::Mapped(address),
+            Event::OwnerMustRegister { feature_tag } => {
+                Happened::OwnerMustRegister(feature_tag.into())
             }
-            RegistrationChange::Failed(failure) => Happened::Failed(failure),
-        },
-        Event::Deregistered => Happened::Deregistered,
-        Event::Sent { id, outcome } => Happened::Sent(id, outcome),
-        Event::Report(report) => Happened::Report {
-            id: report.id,
-            message_id: text(report.message_id),
-            recipient: text(report.recipient),
-            disposition: report.disposition,
-            trusted: report.trusted,
-        },
-        Event::ReportWindowClosed { id } => Happened::WindowClosed(id),
-        Event::ReportSent { id, kind, outcome } => Happened::ReportSent(id, kind, outcome),
-        Event::Challenge { id, realm, .. } => Happened::Challenge {
-            id,
-            realm: text(realm),
-        },
-        Event::Mapped { address, .. } => Happened::Mapped(address),
-        Event::OwnerMustRegister { feature_tag } => Happened::OwnerMustRegister(feature_tag.into()),
+        }
     }
 }
 

@@ -453,7 +453,10 @@ impl Notifications {
     }
 
     fn named(name: &str) -> Option<Self> {
-        Self::NAMES.iter().find(|n| n.1 == name).map(|n| n.0)
+        Self::NAMES
+            .iter()
+            .find(|n| n.1.eq_ignore_ascii_case(name))
+            .map(|n| n.0)
     }
 }
 

@@ -20,6 +20,8 @@
 //! assert_ne!(key.of(b"CANCEL"), key.of(b"INVITE"));
 //! ```
 
+use core::num::NonZeroU64;
+
 /// What the key needs of the topmost Via.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TopVia<'a> {
@@ -51,12 +53,12 @@ pub struct OldFields<'a> {
 /// The key of a server transaction; equal for all requests that belong to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct ServerKey(u64);
+pub struct ServerKey(NonZeroU64);
 
 impl ServerKey {
     /// The key as bytes, for rows that have to be small.
     pub(crate) const fn to_bytes(self) -> [u8; 8] {
-        self.0.to_ne_bytes()
+        self.0.get().to_ne_bytes()
     }
 }
 
@@ -64,7 +66,7 @@ impl ServerKey {
 /// again here (RFC 3261 §8.2.2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct MergeKey(u64);
+pub struct MergeKey(NonZeroU64);
 
 /// A request's place among server transactions, all but its method.
 #[derive(Clone, Copy, Debug)]
@@ -123,14 +125,14 @@ impl RequestKey {
                 hash.number(self.to_tag);
             }
         }
-        ServerKey(hash.finish())
+        ServerKey(non_zero(hash.finish()))
     }
 }
 
 impl MergeKey {
     /// The key as bytes, for rows that have to be small.
     pub(crate) const fn to_bytes(self) -> [u8; 8] {
-        self.0.to_ne_bytes()
+        self.0.get().to_ne_bytes()
     }
 
     /// The key of a request without a To tag: From tag, Call-ID and CSeq (RFC 3261 §8.2.2.2).
@@ -144,7 +146,15 @@ impl MergeKey {
         hash.field(call_id);
         hash.number(u64::from(cseq));
         hash.field(method);
-        Self(hash.finish())
+        Self(non_zero(hash.finish()))
+    }
+}
+
+/// Zero is left out, so that an `Option` of a key takes no more than the key.
+const fn non_zero(hash: u64) -> NonZeroU64 {
+    match NonZeroU64::new(hash) {
+        Some(hash) => hash,
+        None => NonZeroU64::MIN,
     }
 }
 

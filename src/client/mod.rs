@@ -252,7 +252,7 @@ impl<S: Storage> Client<S> {
     pub fn flow_closed(&mut self, now: Instant, flow: FlowId) {
         let mut engine = self.engine();
         engine.tick(now);
-        engine.flow_gone(flow);
+        engine.flow_closed(flow);
     }
 
     /// The local address or the network changed: every flow is closed and every path is built anew.

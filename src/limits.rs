@@ -24,7 +24,7 @@
 //!
 //! | limit | value | bytes each | when it is met |
 //! |---|---|---|---|
-//! | [`MAX_PATHS`] | 2 | 480 | `ConfigError::NextHops` |
+//! | [`MAX_PATHS`] | 2 | 424 | `ConfigError::NextHops` |
 //! | [`MAX_FLOWS`] | 4 | 232 | the flow is closed and counted |
 //! | [`MAX_CANDIDATES`] of one next hop | 64 | none | the list counts as ended |
 //! | [`EVENTS`] that wait | 8 | 40 | `Busy`, `Item::Later`; nothing is lost |

@@ -7,7 +7,7 @@
 //! of one next hop is at its end, the other one is tried, if it is not registered by itself
 //! (outbound), and then the wait of RFC 5626 §4.5 begins.
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use crate::arena::Block;
 use crate::client::credentials::AuthPlace;
@@ -55,10 +55,9 @@ pub(crate) struct Path {
     pub(crate) cseq: u32,
     /// The random part of our Contact user.
     pub(crate) contact: u32,
-    /// Our address as the server sees it, when the Contact shows that (`Nat::Rewrite`).
-    pub(crate) public: Option<SocketAddr>,
-    /// Our address as the server saw it last, once the application was told.
-    pub(crate) mapped: Option<SocketAddr>,
+    /// Our address on this flow as the server sees it, where that is another one. The application
+    /// was told, and with `Nat::Rewrite` the Contact shows it.
+    pub(crate) mapped: Option<Place>,
     pub(crate) rewrite: Rewrite,
     pub(crate) route: Option<Block>,
     pub(crate) associated: Option<Block>,
@@ -74,8 +73,30 @@ pub(crate) enum Rewrite {
     /// It shows a new address for the first time, and takes this one back.
     UnderWay {
         /// The address that the last one showed.
-        old: SocketAddr,
+        old: Place,
     },
+}
+
+/// An address and a port, without what `SocketAddr` keeps beside them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    ip: IpAddr,
+    port: u16,
+}
+
+impl From<SocketAddr> for Place {
+    fn from(address: SocketAddr) -> Self {
+        Self {
+            ip: address.ip(),
+            port: address.port(),
+        }
+    }
+}
+
+impl From<Place> for SocketAddr {
+    fn from(place: Place) -> Self {
+        Self::new(place.ip, place.port)
+    }
 }
 
 /// Whether a path has its main flow.
@@ -145,7 +166,6 @@ impl Path {
             tag: 0,
             cseq: 0,
             contact: 0,
-            public: None,
             mapped: None,
             rewrite: Rewrite::Settled,
             route: None,
@@ -237,7 +257,7 @@ impl Engine<'_> {
             return;
         };
         path.reopen = None;
-        path.public = None;
+        path.mapped = None;
         path.rewrite = Rewrite::Settled;
         let long = core::mem::replace(&mut path.long, LongFlow::None);
         if let LongFlow::Open { flow } = long {
@@ -576,7 +596,6 @@ impl Engine<'_> {
             };
             let was = core::mem::replace(&mut path.state, PathState::Down);
             path.long = LongFlow::None;
-            path.public = None;
             path.mapped = None;
             path.rewrite = Rewrite::Settled;
             path.failover = None;

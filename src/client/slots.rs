@@ -362,7 +362,7 @@ mod tests {
             ("span", size_of::<Span>(), 16),
             ("event", size_of::<Record>(), 40),
             ("core", size_of::<Core>(), 2976),
-            ("path", size_of::<Path>(), 480),
+            ("path", size_of::<Path>(), 424),
             ("digest", size_of::<AuthPlace>(), 152),
             ("flow", size_of::<Flow>(), 232),
         ];

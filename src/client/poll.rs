@@ -13,8 +13,9 @@ use crate::client::event::{
 use crate::client::flows::{LongFlow, PathState, Told};
 use crate::client::records::Record;
 use crate::client::requests::Step;
-use crate::client::serve::ticks;
-use crate::client::slots::{Echo, Ending, Handed, Machine, RequestKind, RequestState, Txn, Wire};
+use crate::client::slots::{
+    Echo, Ending, Handed, Machine, RequestKind, RequestState, Txn, Wire, ticks,
+};
 use crate::config::{DeliveryReports, Transport};
 use crate::error::Failure;
 use crate::id::{ChallengeId, FlowId, PathId, SendId};
@@ -227,7 +228,7 @@ impl<'a> Engine<'a> {
         // RFC 3261 §17.2.2: Timer J is 64·T1 on a datagram flow, and zero on a stream.
         if transport == Transport::Udp {
             let until = self.core.now.after(self.core.policy.timers.t1_64());
-            let until = ticks(until).saturating_add(1);
+            let until = ticks(until).wrapping_add(1);
             self.remember(Echo {
                 key: key.halves(),
                 merge: merge.map_or(Halves::NONE, MergeKey::halves),

@@ -18,7 +18,6 @@ use crate::sip::transaction::{
     InviteServer, MergeKey, NonInviteServer, OldFields, Reliability, RequestKey, ServerAction,
     ServerKey, TopVia,
 };
-use crate::time::Instant;
 use crate::wire::error::ParseError;
 use crate::wire::message::Message;
 use crate::wire::name::{Method, Name, Status};
@@ -382,8 +381,8 @@ impl Engine<'_> {
             }
             return true;
         }
-        let now = ticks(self.core.now);
-        let live = |echo: &&Echo| echo.key == key.halves() && echo.until > now;
+        let now = self.core.now;
+        let live = |echo: &&Echo| echo.key == key.halves() && echo.is_live(now);
         let Some(echo) = self.echoes.iter().find(live).copied() else {
             return false;
         };
@@ -412,7 +411,7 @@ impl Engine<'_> {
     }
 
     fn merged(&self, merge: MergeKey, key: ServerKey) -> bool {
-        let now = ticks(self.core.now);
+        let now = self.core.now;
         self.txns.iter().any(|txn| match &txn.machine {
             Machine::Server {
                 key: of, merge: m, ..
@@ -422,7 +421,7 @@ impl Engine<'_> {
             } => *m == Some(merge) && *of != key,
             Machine::Free | Machine::Client { .. } => false,
         }) || self.echoes.iter().any(|echo| {
-            echo.merge == merge.halves() && echo.key != key.halves() && echo.until > now
+            echo.merge == merge.halves() && echo.key != key.halves() && echo.is_live(now)
         })
     }
 
@@ -480,10 +479,10 @@ impl Engine<'_> {
 
     /// Remembers the answer of a finished transaction; the oldest gives way.
     pub(crate) fn remember(&mut self, echo: Echo) {
-        let now = ticks(self.core.now);
-        // Timer J is the same for all: the oldest ends first, and a free row is at its end.
-        if let Some(row) = self.echoes.iter_mut().min_by_key(|echo| echo.until) {
-            if row.until > now {
+        let now = self.core.now;
+        // Timer J is the same for all: the oldest ends first, and a free row has nothing left.
+        if let Some(row) = self.echoes.iter_mut().min_by_key(|echo| echo.left(now)) {
+            if row.is_live(now) {
                 self.core.stats.echoes_evicted = self.core.stats.echoes_evicted.saturating_add(1);
             }
             *row = echo;
@@ -574,9 +573,4 @@ pub(crate) const fn reliability(transport: Transport) -> Reliability {
     } else {
         Reliability::Unreliable
     }
-}
-
-/// A time in ticks of 256 ms, for rows that have to be small; the end of time after 34 years.
-pub(crate) fn ticks(at: Instant) -> u32 {
-    u32::try_from(at.as_millis() >> 8).unwrap_or(u32::MAX)
 }

@@ -272,8 +272,9 @@ pub(crate) struct Echo {
     pub(crate) key: Halves,
     pub(crate) merge: Halves,
     pub(crate) tag: u32,
-    /// In ticks of 256 ms, rounded up; 0: the row is free.
+    /// In ticks of 256 ms that begin again at zero after 34 years, rounded up.
     pub(crate) until: u32,
+    /// 0: the row is free.
     pub(crate) status: u16,
     /// Seconds of Retry-After; 0: the answer has none.
     pub(crate) retry_after: u16,
@@ -293,8 +294,24 @@ impl Echo {
 impl Echo {
     /// Whether a retransmission would still be answered from it.
     pub(crate) fn is_live(&self, now: Instant) -> bool {
-        self.until > crate::client::serve::ticks(now)
+        self.left(now) > 0
     }
+
+    /// Ticks to the end of Timer J; 0: it is over, or the row is free.
+    pub(crate) fn left(&self, now: Instant) -> u32 {
+        // As serial numbers (RFC 1982): more than half of the circle ahead is behind. The origin
+        // of the clock can be anywhere, 1970 included.
+        match self.until.wrapping_sub(ticks(now)) {
+            left if self.status == 0 || left > u32::MAX / 2 => 0,
+            left => left,
+        }
+    }
+}
+
+/// A time in ticks of 256 ms, for rows that have to be small.
+#[allow(clippy::cast_possible_truncation)] // The rest counts how often they began again.
+pub(crate) const fn ticks(at: Instant) -> u32 {
+    (at.as_millis() >> 8) as u32
 }
 
 /// A message that was handed out: hash of (sender, Message-ID); 0: none.

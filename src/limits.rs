@@ -6,7 +6,7 @@
 //!
 //! | limit | where | when it is met |
 //! |---|---|---|
-//! | transactions, and requests under way | `TXNS` of the storage; a request row for each next hop is kept for its REGISTER, a transaction for requests of our own, INVITEs have half of the transactions at the most | `Full`, or 480/500 to the peer |
+//! | transactions, and requests under way | `TXNS` of the storage; messages of ours leave a row for each next hop and a transaction to REGISTER and one transaction to peers, peers leave us one, and their INVITEs have half of the transactions at the most | `Full`, or 480/500 to the peer |
 //! | reports under way | half of `TXNS` of the storage | the next ones wait |
 //! | finished things remembered (answers to repeat, message ids seen, reports awaited) | `REMEMBERED` of the storage | the oldest is forgotten and counted |
 //! | octets of requests, answers, account and registration | `ARENA` of the storage | `Full`, or 480/500 to the peer |
@@ -36,6 +36,9 @@ pub const REPORTS_PER_MESSAGE: usize = 64;
 /// Octets of the arena that no command takes: answers and retries need them, and a pager request
 /// that has to be built again may have this many.
 pub const RESERVE: usize = crate::im::tags::PAGER_LIMIT;
+
+/// Octets of the arena that requests of ours leave to the answers for peers.
+pub(crate) const ANSWER: usize = 768;
 
 /// Stateless answers that may wait to be polled.
 pub(crate) const ONE_SHOTS: usize = 4;

@@ -204,9 +204,7 @@ impl Engine<'_> {
             return false;
         };
         let (message, source) = (served.message, served.source);
-        let written = self
-            .arena
-            .alloc_with(|out| response(out, message, source, code, tag, extra));
+        let written = self.keep(|_, out| response(out, message, source, code, tag, extra));
         let slot = match served.method {
             // Its answer is kept as well: not at the cost of a request of ours.
             Method::Invite if self.arena.available() < RESERVE.saturating_mul(2) => None,
@@ -290,9 +288,7 @@ impl Engine<'_> {
         };
         // RFC 3261 §8.2.7: the To tag of a stateless answer is the same each time.
         let tag = self.echo_tag(message);
-        let written = self
-            .arena
-            .alloc_with(|out| response(out, message, source, code, tag, extra));
+        let written = self.keep(|_, out| response(out, message, source, code, tag, extra));
         match written {
             Ok(block) => self.one_shot(flow, OneShotBytes::Block(block)),
             Err(_) => {

@@ -1,4 +1,5 @@
 //! The client side of OMA SIMPLE IM as sans-IO state machines.
+#![forbid(unsafe_code)]
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(

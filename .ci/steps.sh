@@ -47,6 +47,11 @@ step_test() {
 	say "cargo test: $good passed, $bad failed"
 }
 
+step_faults() {
+	OMA_IM_RUNS=${OMA_IM_RUNS:-10000} cargo test --release --test faults -- --nocapture 2>&1 | tee "$CI_LOGS/faults.out"
+	grep -q '^\* faults: ' "$CI_LOGS/faults.out"
+}
+
 # sums lines like 1+2+3
 bc_() { local sum; read -r sum || sum=0; echo $((${sum:-0})); }
 

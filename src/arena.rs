@@ -20,6 +20,7 @@ const NIL: u16 = u16::MAX;
 ///
 /// It is good until the block is freed; a later block in the same place has another name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) struct Block {
     index: u16,
     generation: core::num::NonZeroU16,

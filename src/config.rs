@@ -297,7 +297,7 @@ pub struct Config<'a> {
     /// The longest time a de-registration may take, in milliseconds (default 2000).
     pub deregister_timeout: u32,
     /// The first half of every branch and Contact user, so that a gateway can tell its clients
-    /// apart on one socket (see [`route_key`](crate::route_key)).
+    /// apart on one socket (see [`route_key`](crate::client::route_key)).
     pub key: u32,
 }
 

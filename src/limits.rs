@@ -4,24 +4,51 @@
 //! or on the wire 413 or 513 for size and 480 with Retry-After for a MESSAGE or INVITE without room
 //! (503 would have a proxy treat the phone as a failed server), 500 for other requests.
 //!
-//! | limit | where | when it is met |
-//! |---|---|---|
-//! | transactions, and requests under way | `TXNS` of the storage; messages of ours leave a row for each next hop and a transaction to REGISTER and one transaction to peers, peers leave us one, and their INVITEs have half of the transactions at the most | `Full`, or 480/500 to the peer |
-//! | reports under way | half of `TXNS` of the storage | the next ones wait |
-//! | finished things remembered (answers to repeat, message ids seen, reports awaited) | `REMEMBERED` of the storage | the oldest is forgotten and counted |
-//! | octets of requests, answers, account and registration | `ARENA` of the storage | `Full`, or 480/500 to the peer |
-//! | one message | [`MAX_MESSAGE`] | 413 or 513 to the peer, `Full` to the application |
-//! | header fields of one message | [`MAX_HEADERS`](crate::wire::message::MAX_HEADERS) | 513 |
-//! | paths | [`MAX_PATHS`] | `ConfigError::NextHops` |
-//! | flows | [`MAX_FLOWS`] | the flow is closed and counted |
-//! | reports in one message | [`REPORTS_PER_MESSAGE`] | the rest is counted (`stats().reports_unread`) |
-//! | events that wait | [`EVENTS`] | `Busy`, `Item::Later`; nothing is lost |
+//! # Chosen with the storage
+//!
+//! The parameters of [`Inline`](crate::storage::Inline), fields of `HeapLimits`. Bytes are those of
+//! a computer with 64-bit pointers.
+//!
+//! | limit | `Small` | `Standard` | bytes each | when it is met |
+//! |---|---|---|---|---|
+//! | `TXNS`: transactions, and requests under way | 8 | 32 | 424 | `Full`, or 480/500 to the peer |
+//! | `REMEMBERED`: answers to repeat, and message ids seen | 132 | 256 | 36 | the oldest is forgotten and counted |
+//! | `ARENA`: octets of requests, answers, account and registration | 5120 | 32768 | 1 | `Full`, or 480/500 to the peer |
+//!
+//! Of `TXNS` rows for requests, one for each next hop is kept for its REGISTER; messages of ours
+//! leave one transaction to REGISTER and one to peers, peers leave us one, and INVITEs have half of
+//! the transactions at the most. Reports have
+//! half of the rows at the most; the next ones wait. With each of `TXNS` come four messages of ours
+//! whose reports are waited for; the oldest gives way, its window closes and is counted.
+//!
+//! # Fixed
+//!
+//! | limit | value | bytes each | when it is met |
+//! |---|---|---|---|
+//! | [`MAX_PATHS`] | 2 | 480 | `ConfigError::NextHops` |
+//! | [`MAX_FLOWS`] | 4 | 232 | the flow is closed and counted |
+//! | [`MAX_CANDIDATES`] of one next hop | 64 | none | the list counts as ended |
+//! | [`EVENTS`] that wait | 8 | 40 | `Busy`, `Item::Later`; nothing is lost |
+//! | [`RESERVE`]: octets of the arena | 1300 | 1 | `Full`; answers and retries still go out |
+//! | [`MAX_MESSAGE`]: bytes of one message | 65535 | none | 413 or 513 to the peer, `Full` to the application |
+//! | [`MAX_HEADERS`](crate::wire::message::MAX_HEADERS) of one message | 96 | none | 513 |
+//! | [`MAX_CHALLENGE`]: bytes of one digest challenge | 512 | 1 | it is not answered, and counted |
+//! | Service-Route and P-Associated-URI | what leaves twice [`RESERVE`] | 1 | they are not kept, and counted |
+//! | [`REPORTS_PER_MESSAGE`] | 64 | none | the rest is counted (`stats().reports_unread`) |
+//! | `Config::stream_buffer`: bytes of a message on a stream | 8192 | in the driver's buffer | 413 to the peer, the message is skipped |
+//! | `Config::reports_per_minute` and target | 60 | none | further reports wait, ten minutes at most: `ReportOutcome::TooMany` |
+//!
+//! Four stateless answers can wait to be polled; one more is dropped and counted
+//! (`stats().answers_dropped`).
 
 /// Paths of one client: reg-id 1 and 2 (RFC 5626 §4.2).
 pub const MAX_PATHS: usize = 2;
 
 /// Flows at once: for each path one, and one for long requests.
 pub const MAX_FLOWS: usize = 4;
+
+/// Candidates of one next hop that are tried, should the driver's list not end before (RFC 3263 §4.3).
+pub const MAX_CANDIDATES: u16 = 64;
 
 /// The longest message, in bytes: what one datagram can carry. On a stream it is also bounded by
 /// the buffer that the driver presents.
@@ -36,6 +63,10 @@ pub const REPORTS_PER_MESSAGE: usize = 64;
 /// Octets of the arena that no command takes: answers and retries need them, and a pager request
 /// that has to be built again may have this many.
 pub const RESERVE: usize = crate::im::tags::PAGER_LIMIT;
+
+/// The longest digest challenge that is answered, in bytes. It is kept, and what it makes longer is
+/// every request.
+pub const MAX_CHALLENGE: usize = 512;
 
 /// Octets of the arena that requests of ours leave to the answers for peers.
 pub(crate) const ANSWER: usize = 768;

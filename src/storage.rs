@@ -2,8 +2,67 @@
 //!
 //! A storage owns every table and the arena; the client owns the storage, or borrows it. Const
 //! generics stop here: one core of code works on slices. [`Inline`] is all arrays and has a
-//! constant initial value, so it fits a `static`; [`Heap`] (feature `alloc`) has its limits at run
+//! constant initial value, so it fits a `static`; `Heap` (feature `alloc`) has its limits at run
 //! time and gives memory back when the client is idle.
+//!
+//! # In firmware
+//!
+//! The memory is a `static` that is taken once, with the macro or cell of your platform
+//! (`cortex_m::singleton!`, `static_cell::StaticCell`); the client borrows it for ever. There is no
+//! allocator, and the stack holds only the client without its storage.
+//!
+//! ```
+//! use oma_im::Client;
+//! use oma_im::client::{FlowInfo, Item, Output};
+//! use oma_im::config::{Config, Credentials, NextHop, Transport};
+//! use oma_im::error::ConfigError;
+//! use oma_im::id::FlowId;
+//! use oma_im::storage::Small;
+//! use oma_im::time::Instant;
+//!
+//! type Phone = Client<&'static mut Small>;
+//!
+//! fn phone(memory: &'static mut Small, seed: [u8; 32]) -> Result<Phone, ConfigError> {
+//!     // The client copies what it needs: nothing of this has to live on.
+//!     let hops = [NextHop::new("192.0.2.1", Transport::Udp)];
+//!     let config = Config {
+//!         credentials: Credentials::Password { user: "alice", password: "secret" },
+//!         ..Config::new("sip:alice@example.com", &hops)
+//!     };
+//!     Client::new(&config, memory, seed)
+//! }
+//!
+//! /// What the network task does with a datagram, and after it; gives the next deadline.
+//! fn datagram(
+//!     phone: &mut Phone,
+//!     now: Instant,
+//!     bytes: &[u8],
+//!     mut send: impl FnMut(&[u8]),
+//! ) -> Option<Instant> {
+//!     if let Item::Message(message) = phone.receive(now, FlowId(1), bytes).item {
+//!         // Show message.body; it borrows `bytes`.
+//!     }
+//!     let mut out = [0; 1500];
+//!     loop {
+//!         match phone.poll_output(&mut out) {
+//!             Output::Transmit { bytes, .. } => send(bytes),
+//!             Output::Open(open) => { /* tell the task that owns the sockets */ }
+//!             Output::Close { flow, .. } => { /* likewise */ }
+//!             Output::Event(event) => { /* tell the application */ }
+//!             Output::TooSmall { .. } => return None, // 1500 bytes are always enough.
+//!             Output::Idle(deadline) => return deadline.map(|deadline| deadline.at),
+//!         }
+//!     }
+//! }
+//! # let memory = Box::leak(Box::new(Small::new()));
+//! # let mut phone = phone(memory, [7; 32])?;
+//! # assert_eq!(datagram(&mut phone, Instant::ZERO, b"", |_| ()), None);
+//! # Ok::<(), ConfigError>(())
+//! ```
+//!
+//! A local does as well, where the stack is deep enough for it:
+//! `Client::new(&config, Small::new(), seed)`. The numbers are in [`limits`](crate::limits);
+//! `firmware/` in the repository is a whole image for a Cortex-M3.
 
 use crate::arena::{ArenaState, Span};
 use crate::client::slots::{Awaited, Echo, Request, Seen, Ticket, Txn};

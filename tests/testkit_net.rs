@@ -332,6 +332,28 @@ fn three_ways_to_break() {
 }
 
 #[test]
+fn a_break_comes_behind_the_message_that_met_it() {
+    let mut net = network(0, Conditions::default());
+    let conn = net.connect(address("192.0.2.1:0"), server(), Transport::Tcp);
+    run(&mut net);
+    net.meddle(0, 1, Meddle::Break(Break::Reset), |_| true);
+    net.send_stream(conn, Side::Client, b"under which it breaks");
+    net.send_stream(conn, Side::Client, b"too late");
+    let story: Vec<bool> = net
+        .log()
+        .entries()
+        .iter()
+        .map(|entry| matches!(entry.what, What::Packet(_)))
+        .collect();
+    // Opened, the first one, reset, the second one.
+    assert_eq!(story, [false, true, false, true]);
+    // A sniffer sees no segment of the second one, nor a second handshake.
+    let file = pcap::pcap(net.log());
+    let has = |bytes: &[u8]| file.windows(bytes.len()).any(|at| at == bytes);
+    assert!(has(b"under which it breaks") && !has(b"too late"));
+}
+
+#[test]
 fn one_message_can_be_singled_out() {
     let mut net = network(0, Conditions::default());
     net.drop_nth(2, |packet| packet.is_request("MESSAGE"));

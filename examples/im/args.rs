@@ -36,7 +36,7 @@ im: pager mode messages over SIP
     --anonymous              does not tell who sends (and cannot ask for reports)
     --listen SECONDS         stays registered so long, then ends
     without --text and --listen: lines of standard input, until its end:
-      send URI TEXT | TEXT (for the last URI) | quit
+      send URI TEXT | TEXT (for the last URI) | quit | network (has changed)
   how it tells
     --json                   one JSON object a line
     --pcap FILE              a capture of what was said (TLS in clear)

@@ -76,8 +76,15 @@ pub(crate) fn run(
     let mut users = Vec::new();
     for (who, (name, transport)) in NAMES.into_iter().zip(transports).enumerate() {
         let recorder = recorder.of(name);
-        let (session, remote) =
-            user(name, transport, &server, clock, recorder.clone()).map_err(system)?;
+        let (session, remote) = user(
+            name,
+            transport,
+            Plan::default(),
+            &server,
+            clock,
+            recorder.clone(),
+        )
+        .map_err(system)?;
         let sender = sender.clone();
         let thread = std::thread::Builder::new()
             .name(name.into())
@@ -128,18 +135,19 @@ pub(crate) fn run(
     })
 }
 
-fn password(name: &str) -> String {
+pub(crate) fn password(name: &str) -> String {
     format!("{name}pw")
 }
 
-fn address(name: &str) -> String {
+pub(crate) fn address(name: &str) -> String {
     format!("sip:{name}@{DOMAIN}")
 }
 
-/// A user of the server.
+/// A user of the server, not begun.
 pub(crate) fn user(
     name: &str,
     transport: Transport,
+    plan: Plan,
     server: &Server,
     clock: Clock,
     recorder: Recorder,
@@ -160,7 +168,7 @@ pub(crate) fn user(
     };
     let trusted = Trusted::from_pem(CERTIFICATE).map_err(io::Error::other)?;
     let sockets = Sockets::new(clock, None, Some(trusted), recorder)?;
-    Session::new(&config, Plan::default(), sockets, clock)
+    Session::new(&config, plan, sockets, clock)
 }
 
 struct Player {

@@ -42,6 +42,8 @@ const NAP: Duration = Duration::from_secs(60);
 pub(crate) enum Command {
     /// Send a text, to the last target if none is given.
     Send { to: Option<String>, text: String },
+    /// The device has another address now.
+    NetworkChanged,
     /// End once all that was sent has its outcome.
     Finish,
     /// The same, but soon.
@@ -51,13 +53,15 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// A line of standard input: `send URI TEXT`, `quit`, or a text for the last target.
+    /// A line of standard input: `send URI TEXT`, `network`, `quit`, or a text for the last
+    /// target.
     pub(crate) fn read(line: &str) -> Option<Self> {
         let line = line.trim();
         let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
         match word {
             "" => None,
             "quit" if rest.is_empty() => Some(Self::Quit),
+            "network" if rest.is_empty() => Some(Self::NetworkChanged),
             "send" if is_uri(rest.trim_start()) => {
                 let rest = rest.trim_start();
                 let (to, text) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
@@ -211,9 +215,7 @@ fn content(message: &IncomingMessage<'_>) -> String {
     let mut buffer = vec![0; 65_536];
     let body = match message.content_encoding {
         None => Some(message.body),
-        Some(encoding) => inflate(encoding, message.body, &mut buffer)
-            .ok()
-            .map(|body| &*body),
+        Some(encoding) => inflate(encoding, message.body, &mut buffer).ok(),
     };
     match body {
         Some(body) if message.text != TextCheck::NotText => {
@@ -333,12 +335,12 @@ impl Session {
                 self.failed = true;
                 self.stage = Stage::Gone;
             }
-            Happened::Retrying { .. } => {
-                // A user would wait; a script wants to know.
-                if self.registered.is_none() && self.plan.until != Until::Told {
-                    self.unfinished("given up: not registered", tell);
-                    self.leave(tell);
-                }
+            // A user would wait; a script wants to know.
+            Happened::Retrying { .. }
+                if self.registered.is_none() && self.plan.until != Until::Told =>
+            {
+                self.unfinished("given up: not registered", tell);
+                self.leave(tell);
             }
             Happened::Deregistered => self.stage = Stage::Gone,
             Happened::Sent { id, outcome } => {
@@ -359,9 +361,8 @@ impl Session {
                 disposition: Disposition::Delivery(status),
                 ..
             } => {
-                if self.awaited.remove(id).is_some() && *status != DeliveryStatus::Delivered {
-                    self.failed = true;
-                }
+                let was_awaited = self.awaited.remove(id).is_some();
+                self.failed |= was_awaited && *status != DeliveryStatus::Delivered;
             }
             Happened::ReportSent { .. } => self.reporting = self.reporting.saturating_sub(1),
             _ => {}
@@ -380,6 +381,10 @@ impl Session {
                     };
                     self.plan.to = Some(to.clone());
                     self.unsent.push_back((to, text));
+                }
+                Ok(Command::NetworkChanged) => {
+                    self.driver
+                        .command(&mut self.inbox, |client, now| client.network_changed(now));
                 }
                 // Every message has its end, at last by timeout.
                 Ok(Command::Finish) => {

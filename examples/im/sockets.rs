@@ -48,7 +48,7 @@ pub(crate) enum Arrived {
 
 enum Socket {
     Datagram(UdpSocket),
-    Stream(Stream),
+    Stream(Box<Stream>),
 }
 
 struct Flow {
@@ -219,17 +219,20 @@ impl Sockets {
         });
         // A resolver as RFC 3263 wants it would look for NAPTR and SRV records first.
         let host = open.host.trim_start_matches('[').trim_end_matches(']');
-        let mut candidates: Vec<_> = (host, port)
-            .to_socket_addrs()
-            .map_err(|error| {
+        let candidates = (host, port).to_socket_addrs().map_or_else(
+            |error| {
                 eprintln!("im: {host}: {error}");
-                OpenFailure::Unreachable
-            })?
-            .filter(|to| self.bind.is_none_or(|bind| bind.is_ipv4() == to.is_ipv4()))
-            .collect();
-        candidates.dedup();
+                Vec::new()
+            },
+            Iterator::collect::<Vec<_>>,
+        );
+        let reachable = |to: &&SocketAddr| {
+            let bind = self.bind.as_ref();
+            bind.is_none_or(|bind| bind.is_ipv4() == to.is_ipv4())
+        };
+        let mut candidates = candidates.iter().filter(reachable);
         let remote = *candidates
-            .get(usize::from(open.attempt))
+            .nth(usize::from(open.attempt))
             .ok_or(OpenFailure::NoMoreCandidates)?;
         let opened = match open.transport {
             Transport::Udp => self.datagrams(remote),
@@ -282,7 +285,7 @@ impl Sockets {
         };
         let from = self.bind.map(|bind| bind.ip());
         let stream = Stream::connect(from, remote, tls)?;
-        let id = self.add(Socket::Stream(stream), open.transport, remote)?;
+        let id = self.add(Socket::Stream(Box::new(stream)), open.transport, remote)?;
         let nowhere = IpAddr::from([0; 4]);
         Ok((id, SocketAddr::new(from.unwrap_or(nowhere), 0)))
     }

@@ -29,7 +29,7 @@ pub(crate) struct Scenario {
 /// What is promised when datagrams get lost.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum UnderLoss {
-    /// Retransmission hides it (RFC 3261 §17.1.2; at 20 % eleven attempts fail once in 50,000).
+    /// Retransmission hides it (RFC 3261 §17.1.2), but for a run of bad luck.
     Promised,
     /// It may end otherwise, and why.
     NotPromised(&'static str),

@@ -11,6 +11,7 @@ use crate::storage::Storage;
 
 /// What holds blocks of the arena, and how many.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Holders {
     /// Account, registration and challenges.
     pub registration: usize,

@@ -17,6 +17,7 @@ use crate::client::slots::{RequestKind, RequestState};
 use crate::config::DigestFloor;
 use crate::error::{CommandError, Failure};
 use crate::id::{ChallengeId, PathId};
+use crate::limits::MAX_CHALLENGE;
 use crate::sip::auth::{
     self, Auth, Challenger, Decision, MAX_REALMS, RealmPolicy, Reason, SecretSource, Slot, Taken,
     UnmarkedNonce, Use,
@@ -160,8 +161,17 @@ impl Engine<'_> {
         self.core.policy.secret != SecretKind::None
     }
 
-    /// The credentials for the next request.
+    /// The credentials for the next request: none while the application has not given the secret.
     pub(crate) fn auth_slots(&self, path: PathId, purpose: Purpose) -> AuthSlots {
+        let mut slots = self.challenges(path, purpose);
+        if self.core.policy.secret == SecretKind::Ask && self.core.given.is_none() {
+            slots.slots.clear();
+        }
+        slots
+    }
+
+    /// The challenges that the next request can answer, secret or not.
+    pub(crate) fn challenges(&self, path: PathId, purpose: Purpose) -> AuthSlots {
         let mut slots = Vec::new();
         if let Some(path) = self.path(path) {
             let place = match purpose {
@@ -221,9 +231,24 @@ impl Engine<'_> {
             unmarked: UnmarkedNonce::TryAgain,
             answers: 2,
         };
+        // The registrar has shown which realms are ours; nobody else on the way is told anything
+        // that depends on the secret (CVE-2021-41158).
+        let registrar = match (purpose, realm) {
+            (Purpose::Other, None) => self.path(path).map(|path| path.auth_register.auth.clone()),
+            _ => None,
+        };
+        let ours = |challenge: &Challenge<'_>| {
+            registrar
+                .as_ref()
+                .is_none_or(|auth| !auth.is_foreign(challenge.realm))
+        };
         let by_kind = |by: Challenger| {
             let challenges = message.all(by.challenge()).flat_map(Challenges::new);
-            challenges.filter_map(move |challenge| Some((by, challenge.ok()?)))
+            challenges
+                .filter_map(Result::ok)
+                .filter(&ours)
+                .filter(|challenge| challenge.as_bytes().len() <= MAX_CHALLENGE)
+                .map(move |challenge| (by, challenge))
         };
         let challenges = by_kind(Challenger::Server).chain(by_kind(Challenger::Proxy));
         let has_secret = self.core.policy.secret != SecretKind::None;
@@ -263,8 +288,7 @@ impl Engine<'_> {
                 self.refused(row, message, failure, status);
             }
             Decision::GiveUp(_) => {
-                self.core.stats.challenges_ignored =
-                    self.core.stats.challenges_ignored.saturating_add(1);
+                count!(self, challenges_ignored);
                 self.refused(row, message, failure(message, status), status);
             }
         }

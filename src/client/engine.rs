@@ -243,9 +243,10 @@ impl Engine<'_> {
 
     /// Queues an event. A step never queues more than `has_room` promised.
     pub(crate) fn emit(&mut self, record: Record) {
+        note!(info, "event {:?}", record);
         if let Err(record) = self.core.events.push_back(record) {
             debug_assert!(false, "no room for {record:?}");
-            self.core.stats.events_lost = self.core.stats.events_lost.saturating_add(1);
+            count!(self, events_lost);
         }
     }
 
@@ -287,7 +288,7 @@ impl Engine<'_> {
                 .enumerate()
                 .filter_map(|(at, txn)| Some((at, done(txn)?)))
                 .min_by_key(|(_, until)| *until)?;
-            self.core.stats.completed_evicted = self.core.stats.completed_evicted.saturating_add(1);
+            count!(self, completed_evicted);
             if let Some(txn) = self.txns.get_mut(at) {
                 *txn = Txn::FREE;
             }
@@ -419,7 +420,7 @@ impl Engine<'_> {
             if let OneShotBytes::Block(block) = bytes {
                 self.arena.free(block);
             }
-            self.core.stats.answers_dropped = self.core.stats.answers_dropped.saturating_add(1);
+            count!(self, answers_dropped);
         }
     }
 }

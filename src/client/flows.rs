@@ -18,14 +18,20 @@ use crate::client::serve::reliability;
 use crate::client::slots::{Request, RequestKind, RequestState};
 use crate::config::{KeepAlive as KeepAlivePolicy, Nat, Transport};
 use crate::id::{FlowId, OpenId, PathId};
-use crate::limits::{MAX_FLOWS, MAX_PATHS};
+use crate::limits::{MAX_CANDIDATES, MAX_FLOWS, MAX_PATHS};
 use crate::sip::backoff::{Backoff, BackoffConfig, OtherFlows};
 use crate::sip::keepalive::{Indication, Interval, KeepAlive, KeepAliveAction, KeepAliveConfig};
-use crate::sip::registration::{Registration, RegistrationConfig};
+use crate::sip::registration::{
+    Failure as RegisterFailure, Registration, RegistrationConfig, State,
+};
 use crate::time::Instant;
 use crate::wire::framer::{Framer, Limits};
 use crate::wire::message::MAX_HEAD;
 use crate::wire::stun::{self, TransactionId};
+
+/// How long a flow must stand to count as one that works, in milliseconds, where no keep-alive
+/// shows it: the shorter base time of RFC 5626 §4.5.
+const STABLE: u64 = 30_000;
 
 /// A path.
 pub(crate) struct Path {
@@ -38,7 +44,7 @@ pub(crate) struct Path {
     /// Next hops whose lists were at their end since the last success.
     pub(crate) exhausted: u8,
     /// A REGISTER failed in a way that sends it to the next candidate.
-    pub(crate) failover: Option<crate::sip::registration::Failure>,
+    pub(crate) failover: Option<RegisterFailure>,
     pub(crate) registration: Registration,
     /// For a registration that is not ours: when the flow is opened again.
     pub(crate) reopen: Option<Instant>,
@@ -51,10 +57,25 @@ pub(crate) struct Path {
     pub(crate) contact: u32,
     /// Our address as the server sees it, when the Contact shows that (`Nat::Rewrite`).
     pub(crate) public: Option<SocketAddr>,
+    /// Our address as the server saw it last, once the application was told.
+    pub(crate) mapped: Option<SocketAddr>,
+    pub(crate) rewrite: Rewrite,
     pub(crate) route: Option<Block>,
     pub(crate) associated: Option<Block>,
     pub(crate) auth_register: AuthPlace,
     pub(crate) auth_other: AuthPlace,
+}
+
+/// What the REGISTER under way has to do with the address that the Contact shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rewrite {
+    /// Nothing.
+    Settled,
+    /// It shows a new address for the first time, and takes this one back.
+    UnderWay {
+        /// The address that the last one showed.
+        old: SocketAddr,
+    },
 }
 
 /// Whether a path has its main flow.
@@ -94,6 +115,7 @@ pub(crate) struct Flow {
     pub(crate) transport: Transport,
     pub(crate) local: SocketAddr,
     pub(crate) remote: SocketAddr,
+    pub(crate) since: Instant,
     pub(crate) framer: Framer,
     pub(crate) keep: Option<KeepAlive>,
     pub(crate) pong: Pong,
@@ -124,6 +146,8 @@ impl Path {
             cseq: 0,
             contact: 0,
             public: None,
+            mapped: None,
+            rewrite: Rewrite::Settled,
             route: None,
             associated: None,
             auth_register: AuthPlace::NEW,
@@ -152,11 +176,11 @@ impl Engine<'_> {
             self.core.flows.len() >= MAX_FLOWS,
         ) {
             // What peers opened does not keep a path from its server.
-            self.core.stats.flows_refused = self.core.stats.flows_refused.saturating_add(1);
+            count!(self, flows_refused);
             self.drop_flow(stranger, CloseReason::NotNeeded);
         }
         if self.flow(id).is_some() || self.core.flows.len() >= MAX_FLOWS {
-            self.core.stats.flows_refused = self.core.stats.flows_refused.saturating_add(1);
+            count!(self, flows_refused);
             return self.close(id, CloseReason::NotNeeded);
         }
         let limits = Limits {
@@ -175,11 +199,13 @@ impl Engine<'_> {
             transport: info.transport,
             local: info.local,
             remote: info.remote,
+            since: self.core.now,
             framer: Framer::new(limits),
             keep,
             pong: Pong::NotDue,
             stun: TransactionId([0; 12]),
         };
+        note!(info, "flow {} is open: {:?}", id.0, info.transport);
         // There is room: it was looked for above.
         let _ = self.core.flows.push(flow);
         match path {
@@ -212,8 +238,18 @@ impl Engine<'_> {
         };
         path.reopen = None;
         path.public = None;
+        path.rewrite = Rewrite::Settled;
+        let long = core::mem::replace(&mut path.long, LongFlow::None);
+        if let LongFlow::Open { flow } = long {
+            // It led to where the old one did.
+            self.drop_flow(flow, CloseReason::NotNeeded);
+        }
+        let Some(path) = self.path_mut(path_id) else {
+            return;
+        };
         if path.failover.take().is_some() {
             // The REGISTER that the last candidate did not serve goes to this one.
+            let _ = path.registration.flow_ready();
             return self.send_register(path_id);
         }
         match self.core.role {
@@ -226,7 +262,6 @@ impl Engine<'_> {
             }
             Role::Adopted => {
                 if let Some(path) = self.path_mut(path_id) {
-                    path.backoff.succeeded();
                     path.exhausted = 0;
                 }
             }
@@ -269,14 +304,17 @@ impl Engine<'_> {
         }
     }
 
-    /// RFC 3263 §4.3: the next entry of the driver's list.
-    pub(crate) fn next_candidate(&mut self, path: PathId) {
+    /// RFC 3263 §4.3: the next entry of the driver's list. A driver that never says that its list
+    /// is at the end would keep a drain going for ever.
+    pub(crate) fn next_candidate(&mut self, path_id: PathId) {
+        let attempt = self.path(path_id).map_or(0, |path| path.attempt);
+        let attempt = attempt.saturating_add(1);
+        if attempt >= MAX_CANDIDATES {
+            return self.candidates_exhausted(path_id);
+        }
         let open = OpenId(self.next_id());
-        if let Some(path) = self.path_mut(path) {
-            match path.attempt.checked_add(1) {
-                Some(attempt) => path.attempt = attempt,
-                None => path.attempt = 0,
-            }
+        if let Some(path) = self.path_mut(path_id) {
+            path.attempt = attempt;
             path.state = PathState::Opening {
                 open,
                 told: Told::No,
@@ -286,16 +324,18 @@ impl Engine<'_> {
 
     fn candidates_exhausted(&mut self, path_id: PathId) {
         let hops = self.core.policy.hops;
-        let alone = !self.is_outbound();
+        // RFC 5626 §4.2.1: flows of one instance go to different next hops.
+        let taken = self.hops_of_others(path_id);
         let open = OpenId(self.next_id());
         let Some(path) = self.path_mut(path_id) else {
             return;
         };
         path.exhausted |= 1_u8.checked_shl(u32::from(path.hop)).unwrap_or(0);
         path.attempt = 0;
-        let other = (0..hops)
-            .find(|hop| path.exhausted & 1_u8.checked_shl(u32::from(*hop)).unwrap_or(0) == 0);
-        if let (Some(hop), true) = (other, alone) {
+        let tried = path.exhausted | taken;
+        let other =
+            (0..hops).find(|hop| tried & 1_u8.checked_shl(u32::from(*hop)).unwrap_or(0) == 0);
+        if let Some(hop) = other {
             path.hop = hop;
             path.state = PathState::Opening {
                 open,
@@ -304,7 +344,7 @@ impl Engine<'_> {
             return;
         }
         path.exhausted = 0;
-        if alone {
+        if taken == 0 {
             path.hop = path_id.0;
         }
         path.state = PathState::Down;
@@ -328,6 +368,23 @@ impl Engine<'_> {
             Role::Adopted => self.reopen_later(path_id),
             Role::Idle => {}
         }
+    }
+
+    /// The next hops that other paths lead to, one bit each.
+    fn hops_of_others(&self, path_id: PathId) -> u8 {
+        let idle = |path: &Path| {
+            matches!(
+                path.registration.state(),
+                State::Unregistered | State::Failed
+            )
+        };
+        self.core
+            .paths
+            .iter()
+            .zip(0_u8..)
+            .filter(|(path, at)| *at != path_id.0 && !idle(path))
+            .map(|(path, _)| 1_u8.checked_shl(u32::from(path.hop)).unwrap_or(0))
+            .fold(0, |taken, hop| taken | hop)
     }
 
     fn reopen_later(&mut self, path_id: PathId) {
@@ -392,12 +449,13 @@ impl Engine<'_> {
         }
     }
 
-    /// `Client::flow_closed`, and what follows when we close one.
+    /// A flow is gone: the driver or the client closed it.
     pub(crate) fn flow_gone(&mut self, id: FlowId) {
         let Some(at) = self.core.flows.iter().position(|flow| flow.id == id) else {
             return;
         };
         let flow = self.core.flows.swap_remove(at);
+        note!(info, "flow {} is gone", id.0);
         self.flow_lost_under(id);
         let Some(path_id) = flow.path else { return };
         let Some(path) = self.path_mut(path_id) else {
@@ -410,10 +468,20 @@ impl Engine<'_> {
             return;
         }
         path.state = PathState::Down;
+        let registering = matches!(path.registration.state(), State::Registering { .. });
         let others = self.other_flows(path_id);
         let (now, random) = (self.core.now, self.core.entropy.u32());
         let config = self.core.policy.registration();
         match self.core.role {
+            Role::Registrant if registering => {
+                // RFC 3263 §4.3: a transport that fails under a request sends it to the next server.
+                self.drop_register(path_id);
+                self.reset_auth(path_id);
+                if let Some(path) = self.path_mut(path_id) {
+                    path.failover = Some(RegisterFailure::TransportFailed);
+                }
+                self.next_candidate(path_id);
+            }
             Role::Registrant | Role::Leaving { .. } => {
                 let Some(path) = self.path_mut(path_id) else {
                     return;
@@ -421,8 +489,34 @@ impl Engine<'_> {
                 let step = path.registration.flow_lost(now, &config, others, random);
                 self.registration_step(path_id, step);
             }
-            Role::Adopted => self.open_main(path_id),
+            Role::Adopted if now.since(flow.since) >= STABLE => {
+                if let Some(path) = self.path_mut(path_id) {
+                    path.backoff.succeeded();
+                }
+                self.open_main(path_id);
+            }
+            // RFC 5626 §4.5: one that did not work is not replaced at once.
+            Role::Adopted => self.reopen_later(path_id),
             Role::Idle => {}
+        }
+    }
+
+    /// Closes the flows of a path that has no more use for them.
+    pub(crate) fn shut(&mut self, path_id: PathId) {
+        if let Some(path) = self.path_mut(path_id) {
+            path.state = PathState::Down;
+            path.long = LongFlow::None;
+            path.reopen = None;
+            path.failover = None;
+        }
+        while let Some(id) = self
+            .core
+            .flows
+            .iter()
+            .find(|flow| flow.path == Some(path_id))
+            .map(|flow| flow.id)
+        {
+            self.drop_flow(id, CloseReason::NotNeeded);
         }
     }
 
@@ -451,9 +545,22 @@ impl Engine<'_> {
     fn close(&mut self, id: FlowId, why: CloseReason) {
         // One place for each flow that there can be; a driver that opens more without draining
         // closes them itself.
+        note!(info, "flow {} is to be closed: {:?}", id.0, why);
         if self.core.closing.push_back((id, why)).is_err() {
-            self.core.stats.flows_refused = self.core.stats.flows_refused.saturating_add(1);
+            count!(self, flows_refused);
         }
+    }
+
+    /// `Client::flow_closed`. A close that waits to be polled is no longer wanted: the driver may
+    /// use the number again.
+    pub(crate) fn flow_closed(&mut self, id: FlowId) {
+        for _ in 0..self.core.closing.len() {
+            if let Some(close) = self.core.closing.pop_front().filter(|(of, _)| *of != id) {
+                // It was there before.
+                let _ = self.core.closing.push_back(close);
+            }
+        }
+        self.flow_gone(id);
     }
 
     /// `Client::network_changed`: every flow is worthless, every address given out is wrong.
@@ -470,6 +577,8 @@ impl Engine<'_> {
             let was = core::mem::replace(&mut path.state, PathState::Down);
             path.long = LongFlow::None;
             path.public = None;
+            path.mapped = None;
+            path.rewrite = Rewrite::Settled;
             path.failover = None;
             path.attempt = 0;
             path.exhausted = 0;
@@ -628,6 +737,7 @@ impl Engine<'_> {
         if let Some((block, cuts)) = self.draft_options()
             && let Some(request) = self.requests.get_mut(row.0)
         {
+            note!(debug, "request {} queued: keep-alive", order);
             *request = Request {
                 state: RequestState::Queued,
                 kind: RequestKind::KeepAlive,
@@ -642,18 +752,32 @@ impl Engine<'_> {
         }
     }
 
-    /// One due thing of paths and flows.
+    /// When paths and flows have something to do.
+    pub(crate) fn flows_deadline(&self) -> Option<Instant> {
+        let keep = self
+            .core
+            .flows
+            .iter()
+            .filter_map(|flow| flow.keep?.deadline());
+        let paths = self.core.paths.iter();
+        let paths = paths.flat_map(|path| [path.registration.deadline(), path.reopen]);
+        keep.chain(paths.flatten()).min()
+    }
+
+    /// One due thing of paths and flows, the first of them.
     pub(crate) fn step_flows(&mut self) -> Step {
         let now = self.core.now;
-        let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        let Some(first) = self.flows_deadline().filter(|at| *at <= now) else {
+            return Step::Nothing;
+        };
         for at in 0..self.core.flows.len() {
             let Some(flow) = self.core.flows.get(at) else {
                 continue;
             };
-            let Some(keep) = flow.keep.filter(|keep| due(keep.deadline())) else {
+            let Some(mut keep) = flow.keep.filter(|keep| keep.deadline() == Some(first)) else {
                 continue;
             };
-            let (id, mut keep) = (flow.id, keep);
+            let id = flow.id;
             let (config, random) = (self.keep_alive_config(), self.core.entropy.u32());
             let action = keep.timeout(now, &config, random);
             if let Some(flow) = self.flow_mut(id) {
@@ -667,12 +791,12 @@ impl Engine<'_> {
             let Some(path) = self.path_mut(path_id) else {
                 continue;
             };
-            if due(path.registration.deadline()) {
+            if path.registration.deadline() == Some(first) {
                 let step = path.registration.timeout(now);
                 self.registration_step(path_id, step);
                 return Step::Done;
             }
-            if due(path.reopen) {
+            if path.reopen == Some(first) {
                 self.open_main(path_id);
                 return Step::Done;
             }

@@ -105,7 +105,7 @@ impl Engine<'_> {
             && self.was_seen(copy)
         {
             if self.answer_incoming(&served, key, 200, Extra::None, None) {
-                self.core.stats.duplicates = self.core.stats.duplicates.saturating_add(1);
+                count!(self, duplicates);
                 self.repeat_failed_reports(copy);
             }
             return Item::Nothing;
@@ -251,7 +251,7 @@ impl Engine<'_> {
             return none;
         }
         let Some(at) = self.free_ticket() else {
-            self.core.stats.tickets_evicted = self.core.stats.tickets_evicted.saturating_add(1);
+            count!(self, tickets_evicted);
             return none;
         };
         let routes = || cpim.record_routes().flatten().map(|route| route.uri);
@@ -265,7 +265,7 @@ impl Engine<'_> {
             Ok(len)
         });
         let Ok(block) = written else {
-            self.core.stats.tickets_evicted = self.core.stats.tickets_evicted.saturating_add(1);
+            count!(self, tickets_evicted);
             return none;
         };
         let state = |wanted: bool| {
@@ -297,7 +297,7 @@ impl Engine<'_> {
             return Some(at);
         }
         let at = self.idle_ticket()?;
-        self.core.stats.tickets_evicted = self.core.stats.tickets_evicted.saturating_add(1);
+        count!(self, tickets_evicted);
         self.drop_ticket(at);
         Some(at)
     }
@@ -309,7 +309,7 @@ impl Engine<'_> {
             let Some(at) = self.idle_ticket() else {
                 return false;
             };
-            self.core.stats.tickets_evicted = self.core.stats.tickets_evicted.saturating_add(1);
+            count!(self, tickets_evicted);
             self.drop_ticket(at);
         }
         true
@@ -447,7 +447,7 @@ impl Engine<'_> {
         let at = usize::from(self.core.next_seen);
         if let Some(seen) = self.seen.get_mut(at) {
             if seen.0 != 0 {
-                self.core.stats.seen_evicted = self.core.stats.seen_evicted.saturating_add(1);
+                count!(self, seen_evicted);
             }
             *seen = Seen(copy);
         }

@@ -66,6 +66,8 @@
 mod account;
 #[cfg(feature = "testkit")]
 mod audit;
+#[cfg(test)]
+mod costs;
 mod credentials;
 mod engine;
 mod event;
@@ -250,7 +252,7 @@ impl<S: Storage> Client<S> {
     pub fn flow_closed(&mut self, now: Instant, flow: FlowId) {
         let mut engine = self.engine();
         engine.tick(now);
-        engine.flow_gone(flow);
+        engine.flow_closed(flow);
     }
 
     /// The local address or the network changed: every flow is closed and every path is built anew.
@@ -270,7 +272,7 @@ impl<S: Storage> Client<S> {
         let mut engine = self.engine();
         engine.tick(now);
         if engine.is_due() {
-            engine.core.stats.wake_ups = engine.core.stats.wake_ups.saturating_add(1);
+            count!(engine, wake_ups);
         }
         engine.pump();
     }
@@ -455,7 +457,13 @@ impl<S: Storage> Client<S> {
     pub fn usage(&mut self) -> Usage {
         let arena_size = self.storage.arena_size();
         let engine = self.look();
-        let busy = |txn: &&slots::Txn| !matches!(txn.machine, slots::Machine::Free);
+        // One that only absorbs what may still come gives way to any other.
+        let busy = |txn: &&slots::Txn| match txn.machine {
+            slots::Machine::Free | slots::Machine::Client { request: None, .. } => false,
+            slots::Machine::Client { .. }
+            | slots::Machine::Server { .. }
+            | slots::Machine::InviteServer { .. } => true,
+        };
         let open = |request: &&slots::Request| request.state != slots::RequestState::Free;
         Usage {
             transactions: engine.txns.iter().filter(busy).count(),
@@ -475,8 +483,10 @@ impl<S: Storage> Client<S> {
 /// How much of the storage is in use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct Usage {
-    /// Transactions that live.
+    /// Transactions under way. A completed one of ours (RFC 3261 §17.1.2.2, Timer K) is not
+    /// counted: it gives way when room is needed.
     pub transactions: usize,
     /// Requests that are not over.
     pub requests: usize,

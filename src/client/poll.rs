@@ -13,16 +13,14 @@ use crate::client::event::{
 use crate::client::flows::{LongFlow, PathState, Told};
 use crate::client::records::Record;
 use crate::client::requests::Step;
-use crate::client::slots::{
-    Echo, Ending, Handed, Machine, RequestKind, RequestState, Txn, Wire, ticks,
-};
+use crate::client::slots::{Echo, Ending, Handed, Machine, RequestKind, RequestState, Txn, Wire};
 use crate::config::{DeliveryReports, Transport};
 use crate::error::Failure;
 use crate::id::{ChallengeId, FlowId, PathId, SendId};
 use crate::im::tags;
 use crate::limits::REPORTS_PER_MESSAGE;
-use crate::sip::transaction::key::{Halves, hash};
-use crate::sip::transaction::{ClientAction, MergeKey, ServerAction};
+use crate::sip::transaction::key::hash;
+use crate::sip::transaction::{ClientAction, ServerAction};
 use crate::time::Instant;
 use crate::wire::digest::Challenge;
 use crate::wire::imdn::{self, Imdn};
@@ -66,12 +64,13 @@ impl<'a> Engine<'a> {
         if let Some((flow, why)) = self.core.closing.pop_front() {
             return Next::Close(flow, why);
         }
+        // A message ends before the registration that it went by, and before a report on it.
+        if let Some(event) = self.ended() {
+            return Next::Ended(event);
+        }
         self.drop_stale_events();
         if !self.core.events.is_empty() {
             return Next::Waiting;
-        }
-        if let Some(event) = self.ended() {
-            return Next::Ended(event);
         }
         Next::Idle(self.deadline())
     }
@@ -135,8 +134,7 @@ impl<'a> Engine<'a> {
                 // To find one more takes reading all before it: what is beyond is not read.
                 Record::Reports { block, next, .. } if usize::from(next) >= REPORTS_PER_MESSAGE => {
                     if nth_report(self.arena.get(block), next).is_some() {
-                        self.core.stats.reports_unread =
-                            self.core.stats.reports_unread.saturating_add(1);
+                        count!(self, reports_unread);
                     }
                     self.arena.free(block);
                     self.core.events.pop_front();
@@ -145,8 +143,7 @@ impl<'a> Engine<'a> {
                     match nth_report(self.arena.get(block), next) {
                         Some(Ok(_)) => return,
                         Some(Err(())) => {
-                            self.core.stats.reports_unread =
-                                self.core.stats.reports_unread.saturating_add(1);
+                            count!(self, reports_unread);
                             if let Some(Record::Reports { next, .. }) = self.core.events.front_mut()
                             {
                                 *next = next.saturating_add(1);
@@ -170,7 +167,11 @@ impl<'a> Engine<'a> {
     /// The next transaction with bytes to send, and what becomes of it.
     fn transmission(&mut self) -> Option<(FlowId, Block)> {
         loop {
-            let at = self.txns.iter().position(|txn| txn.wire == Wire::Due)?;
+            let due = |txn: &Txn| txn.wire == Wire::Due;
+            // Answers first: a peer waits for them.
+            let answer = |txn: &Txn| due(txn) && !matches!(txn.machine, Machine::Client { .. });
+            let first = self.txns.iter().position(answer);
+            let at = first.or_else(|| self.txns.iter().position(due))?;
             let txn = self.txns.get(at).copied()?;
             if let Some(txn) = self.txns.get_mut(at) {
                 txn.wire = Wire::Quiet;
@@ -228,15 +229,7 @@ impl<'a> Engine<'a> {
         // RFC 3261 §17.2.2: Timer J is 64·T1 on a datagram flow, and zero on a stream.
         if transport == Transport::Udp {
             let until = self.core.now.after(self.core.policy.timers.t1_64());
-            let until = ticks(until).wrapping_add(1);
-            self.remember(Echo {
-                key: key.halves(),
-                merge: merge.map_or(Halves::NONE, MergeKey::halves),
-                tag,
-                until,
-                status,
-                retry_after,
-            });
+            self.remember(Echo::new(key, merge, tag, status, until, retry_after));
         }
         if let Some(Handed { id, .. }) = incoming
             && self.core.policy.delivery_reports == DeliveryReports::Automatic
@@ -365,7 +358,7 @@ impl<'a> Engine<'a> {
             .iter()
             .find_map(|request| match request.state {
                 RequestState::Challenged { id: of, .. } if of == id => self
-                    .auth_slots(request.path, request.kind.auth())
+                    .challenges(request.path, request.kind.auth())
                     .first_block(),
                 _ => None,
             })
@@ -400,6 +393,7 @@ impl<'a> Engine<'a> {
             }
             Some(Err(())) | None => None,
         };
+        // The rest of the body comes before anything else.
         if let Some(Record::Reports { next, .. }) = self.core.events.front_mut() {
             *next = next.saturating_add(1);
         }
@@ -463,8 +457,17 @@ impl<'a> Engine<'a> {
             .is_some_and(|deadline| deadline.at <= self.core.now)
     }
 
-    /// One step of one machine, timers first.
+    /// One step of one machine, timers first, and those in their order: after a jump of the clock
+    /// a flow that failed before a transaction timed out has its request sent again.
     fn step(&mut self) -> Step {
+        let transactions = self.txns.iter().filter_map(Txn::deadline).min();
+        let flow_first = match (self.flows_deadline(), transactions) {
+            (Some(flow), Some(transaction)) => flow < transaction,
+            _ => false,
+        };
+        if flow_first && self.step_flows() == Step::Done {
+            return Step::Done;
+        }
         for step in [
             Self::step_transactions,
             Self::step_flows,
@@ -482,8 +485,11 @@ impl<'a> Engine<'a> {
 
     fn step_transactions(&mut self) -> Step {
         let (now, timers) = (self.core.now, self.core.policy.timers);
-        let due = |txn: &Txn| txn.deadline().is_some_and(|at| at <= now);
-        let Some(at) = self.txns.iter().position(due) else {
+        let deadlines = self.txns.iter().map(Txn::deadline).enumerate();
+        let Some((at, _)) = deadlines
+            .filter_map(|(at, due)| Some((at, due.filter(|due| *due <= now)?)))
+            .min_by_key(|(_, due)| *due)
+        else {
             return Step::Nothing;
         };
         let Some(txn) = self.txns.get_mut(at) else {
@@ -496,6 +502,7 @@ impl<'a> Engine<'a> {
             } => {
                 let action = machine.timeout(now, &timers);
                 let row = request.map(|row| Row(usize::from(row)));
+                note!(debug, "client transaction {}: {:?}", at, action);
                 if action == ClientAction::Resend {
                     txn.wire = Wire::Due;
                 }
@@ -599,9 +606,11 @@ impl<'a> Engine<'a> {
             }
         };
         for txn in self.txns.iter() {
-            let lazy = matches!(txn.machine, Machine::Client { request: None, .. });
-            let slack = if lazy { LAZY } else { 0 };
-            take(txn.deadline(), u64::from(slack), Wake::Transaction);
+            // One that only absorbs what may still come (Timer K) ends with the next wake-up that
+            // something else needs.
+            if !matches!(txn.machine, Machine::Client { request: None, .. }) {
+                take(txn.deadline(), 0, Wake::Transaction);
+            }
         }
         for path in &self.core.paths {
             let registration = &path.registration;

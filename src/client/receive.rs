@@ -32,7 +32,7 @@ impl Engine<'_> {
             };
         }
         let Some(known) = self.flow(flow) else {
-            self.core.stats.unknown_flow = self.core.stats.unknown_flow.saturating_add(1);
+            count!(self, unknown_flow);
             return all(Item::Nothing);
         };
         if known.transport.is_stream() {
@@ -59,8 +59,8 @@ impl Engine<'_> {
         };
         match known.framer.next(bytes) {
             Frame::NeedMore => {
-                // RFC 5626 §4.4.1: the pong can be behind the message that is just coming in.
-                if let Some(keep) = known.keep.as_mut() {
+                if let (false, Some(keep)) = (known.framer.is_between(), known.keep.as_mut()) {
+                    // RFC 5626 §4.4.1: a pong can only come behind the message that is coming in.
                     keep.receiving(now);
                 }
                 Received {
@@ -138,11 +138,10 @@ impl Engine<'_> {
         let source = self.flow(flow).map(|flow| flow.remote);
         match (Message::legible(head), source) {
             (Some(message), Some(source)) if message.request().is_some() => {
-                self.core.stats.answered_unparsable =
-                    self.core.stats.answered_unparsable.saturating_add(1);
+                count!(self, answered_unparsable);
                 self.stateless(flow, source, &message, status, Extra::None);
             }
-            _ => self.core.stats.unparsable = self.core.stats.unparsable.saturating_add(1),
+            _ => count!(self, unparsable),
         }
     }
 
@@ -165,7 +164,7 @@ impl Engine<'_> {
         };
         if message.validate().is_err() {
             // RFC 3261 §8.1.3.3 for a second Via; for the rest, nobody can be told.
-            self.core.stats.unparsable = self.core.stats.unparsable.saturating_add(1);
+            count!(self, unparsable);
             return;
         }
         let branch = message
@@ -175,7 +174,7 @@ impl Engine<'_> {
             .and_then(parse_branch);
         let method = message.cseq().map(|cseq| cseq.method);
         let (Some((key, branch)), Ok(method)) = (branch, method) else {
-            self.core.stats.stray_response = self.core.stats.stray_response.saturating_add(1);
+            count!(self, stray_response);
             return;
         };
         let (now, timers) = (self.core.now, self.core.policy.timers);
@@ -210,7 +209,7 @@ impl Engine<'_> {
             Some(row) => self.response_for(row, message, line.status),
             None if known => {}
             None => {
-                self.core.stats.stray_response = self.core.stats.stray_response.saturating_add(1);
+                count!(self, stray_response);
             }
         }
     }
@@ -221,7 +220,7 @@ impl Engine<'_> {
         let matching = response.filter(|response| Some(response.id) == asked);
         let keep = self.flow_mut(flow).and_then(|flow| flow.keep.as_mut());
         let (Some(response), Some(keep)) = (matching, keep) else {
-            self.core.stats.stray_stun = self.core.stats.stray_stun.saturating_add(1);
+            count!(self, stray_stun);
             return;
         };
         let action = match response.outcome {

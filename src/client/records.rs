@@ -11,6 +11,7 @@ use crate::time::Instant;
 
 /// A waiting event.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) enum Record {
     Registered {
         path: PathId,
@@ -52,6 +53,7 @@ pub(crate) enum Record {
     },
     Mapped {
         path: PathId,
+        #[cfg_attr(feature = "defmt", defmt(Debug2Format))]
         address: SocketAddr,
     },
     OwnerMustRegister,

@@ -11,14 +11,15 @@ use crate::arena::{Block, NoRoom};
 use crate::client::account::Field;
 use crate::client::engine::{Engine, Policy, Role, Row};
 use crate::client::event::CloseReason;
-use crate::client::flows::PathState;
+use crate::client::flows::{PathState, Rewrite};
 use crate::client::records::Record;
 use crate::client::requests::failure;
 use crate::client::slots::{Request, RequestKind, RequestState};
-use crate::config::{Nat, Transport};
+use crate::config::{KeepAlive, Nat, Transport};
 use crate::error::{CommandError, Failure};
 use crate::id::PathId;
 use crate::im::tags;
+use crate::limits::RESERVE;
 use crate::sip::draft::{Cuts, hex};
 use crate::sip::keepalive::Indication;
 use crate::sip::registration::{
@@ -66,6 +67,19 @@ impl Engine<'_> {
         self.core.role = Role::Registrant;
         self.start_path(PathId(0));
         Ok(())
+    }
+
+    /// A path was refused for good. With the last one the client is where it began, and
+    /// `register` starts anew.
+    fn path_failed(&mut self, path_id: PathId) {
+        if self.core.role != Role::Registrant {
+            return;
+        }
+        self.shut(path_id);
+        if self.is_over() {
+            // `register` starts anew.
+            self.leave();
+        }
     }
 
     fn start_path(&mut self, path_id: PathId) {
@@ -168,23 +182,12 @@ impl Engine<'_> {
             let path_id = PathId(at);
             self.drop_register(path_id);
             self.forget_registration(path_id);
-            while let Some(id) = self
-                .core
-                .flows
-                .iter()
-                .find(|flow| flow.path == Some(path_id))
-                .map(|flow| flow.id)
-            {
-                self.drop_flow(id, CloseReason::NotNeeded);
-            }
+            self.shut(path_id);
             if let Some(path) = self.path_mut(path_id) {
-                path.state = PathState::Down;
-                path.long = crate::client::flows::LongFlow::None;
-                path.reopen = None;
-                path.failover = None;
                 path.registration = crate::sip::registration::Registration::new(&config);
             }
         }
+        // What was under way went down with its flow.
         self.withdraw_all();
     }
 
@@ -239,6 +242,13 @@ impl Engine<'_> {
 
     /// Does what the machine of a path says.
     pub(crate) fn registration_step(&mut self, path_id: PathId, step: Step) {
+        note!(
+            debug,
+            "path {}: {:?}, then {:?}",
+            path_id.0,
+            step.event,
+            step.action
+        );
         match step.event {
             None => {}
             Some(RegistrationEvent::Registered { .. }) => {}
@@ -266,10 +276,7 @@ impl Engine<'_> {
                             path: path_id,
                             failure,
                         });
-                        if self.core.role == Role::Registrant && self.is_over() {
-                            // `register` starts anew.
-                            return self.leave();
-                        }
+                        self.path_failed(path_id);
                     }
                 }
             }
@@ -307,6 +314,7 @@ impl Engine<'_> {
         path.cseq = path.cseq.saturating_add(1);
         let cseq = path.cseq;
         if let Some(request) = self.requests.get_mut(row.0) {
+            note!(debug, "request {} queued: REGISTER", order);
             *request = Request {
                 state: RequestState::Queued,
                 kind: RequestKind::Register,
@@ -346,6 +354,7 @@ impl Engine<'_> {
         let transport = flow.transport;
         let address = path.public.unwrap_or(flow.local);
         let (call_id, tag, contact) = (path.call_id, path.tag, path.contact);
+        let rewrite = path.rewrite;
         let key = self.core.policy.key;
         let outbound = self.is_outbound();
         let account = self.core.account;
@@ -379,6 +388,16 @@ impl Engine<'_> {
                 seconds,
             };
             w.header(Name::Contact, new_contact);
+            if let Rewrite::UnderWay { old } = rewrite {
+                // RFC 3261 §10.2.2: requests would go to the old address as well.
+                let old_contact = OldContact {
+                    key,
+                    user: contact,
+                    address: old,
+                    transport,
+                };
+                w.header(Name::Contact, old_contact);
+            }
             // RFC 3261 §10.2.1.1: for a registrar that does not read the parameter.
             w.header(Name::Expires, seconds);
             // RFC 3327 §5.1; RFC 5626 §4.2.1.
@@ -521,9 +540,12 @@ impl Engine<'_> {
             return;
         };
         let first = matches!(path.registration.state(), State::Registering { .. });
-        if !first {
+        if !first || self.core.role != Role::Registrant {
             return self.register_failed(path_id, failed);
         }
+        let Some(path) = self.path_mut(path_id) else {
+            return;
+        };
         path.failover = Some(failed);
         let flow = match path.state {
             PathState::Up { flow } => Some(flow),
@@ -660,10 +682,12 @@ impl Engine<'_> {
 
     /// Service-Route and P-Associated-URI of a 200.
     fn keep_facts(&mut self, path_id: PathId, message: &Message<'_>) {
-        // RFC 3608 §6.1: what a 200 does not have is not known any more.
+        // RFC 3608 §6.1: what a 200 does not have is not known any more. The old goes first, so that
+        // there is room for the same again.
+        self.replace_facts(path_id, None, None);
         let route = self.keep_list(message, Name::ServiceRoute);
         let associated = self.keep_list(message, Name::PAssociatedUri);
-        self.replace_facts(path_id, route.unwrap_or(None), associated.unwrap_or(None));
+        self.replace_facts(path_id, route, associated);
     }
 
     fn replace_facts(&mut self, path_id: PathId, route: Option<Block>, associated: Option<Block>) {
@@ -685,11 +709,16 @@ impl Engine<'_> {
         self.reset_auth(path_id);
     }
 
-    fn keep_list(&mut self, message: &Message<'_>, name: Name) -> Result<Option<Block>, NoRoom> {
-        if message.header(name).is_none() {
-            return Ok(None);
-        }
+    /// Keeps a list of a 200, if that leaves room for a request and its next attempt.
+    fn keep_list(&mut self, message: &Message<'_>, name: Name) -> Option<Block> {
+        message.header(name)?;
+        let room = self
+            .arena
+            .available()
+            .saturating_sub(RESERVE.saturating_mul(2));
         let written = self.arena.alloc_with(|out| {
+            let most = room.min(out.len());
+            let out = out.get_mut(..most).unwrap_or_default();
             let mut sink = Sink::new(out);
             for (i, value) in message.values(name).enumerate() {
                 if i > 0 {
@@ -699,7 +728,10 @@ impl Engine<'_> {
             }
             sink.finish()
         });
-        written.map(Some)
+        if written.is_err() {
+            self.core.stats.facts_dropped = self.core.stats.facts_dropped.saturating_add(1);
+        }
+        written.ok()
     }
 
     fn keep_text(&mut self, text: &[u8]) -> Result<Option<Block>, NoRoom> {
@@ -712,9 +744,12 @@ impl Engine<'_> {
 
     /// What a 200 says of keep-alives (RFC 5626 §4.4, RFC 6223 §4.3).
     fn read_indications(&mut self, path_id: PathId, message: &Message<'_>) -> KeepAlives {
-        let mut said = heapless::Vec::<Indication, 3>::new();
-        // Three places for three kinds.
-        if requires_outbound(message) {
+        let mut said = heapless::Vec::<Indication, 4>::new();
+        // Four places for four kinds.
+        if self.core.policy.keep_alive == KeepAlive::Supervised {
+            let _ = said.push(Indication::Configuration);
+        }
+        if self.is_outbound() && requires_outbound(message) {
             let _ = said.push(Indication::Outbound);
         }
         if let Some(Ok(seconds)) = message.header(Name::FlowTimer).map(scan::parse_u32) {
@@ -726,9 +761,8 @@ impl Engine<'_> {
         let Some(flow) = self.main_flow(path_id) else {
             return KeepAlives::Unsupervised;
         };
-        if !said.is_empty() {
-            self.indicate(flow, &said);
-        }
+        // RFC 6223 §4.2.2: what the last 200 said and this one does not has ended.
+        self.indicate(flow, &said);
         match self.flow(flow).and_then(|flow| flow.keep) {
             Some(keep) if keep.is_supervised() => KeepAlives::Supervised,
             _ => KeepAlives::Unsupervised,
@@ -741,9 +775,6 @@ impl Engine<'_> {
             return;
         };
         let (local, transport) = (flow.local, flow.transport);
-        let Some(seen) = message.via().ok().and_then(|via| mapped(&via, local)) else {
-            return;
-        };
         let rewrite = match self.core.policy.nat {
             Nat::Rewrite => true,
             Nat::Auto => transport == Transport::Udp && !self.is_outbound(),
@@ -753,15 +784,30 @@ impl Engine<'_> {
         let Some(path) = self.path_mut(path_id) else {
             return;
         };
-        if seen == path.public.unwrap_or(local) {
+        let last = core::mem::replace(&mut path.rewrite, Rewrite::Settled);
+        let Some(seen) = message.via().ok().and_then(|via| mapped(&via, local)) else {
             return;
+        };
+        let told = path.mapped.unwrap_or(local);
+        let given = path.public.unwrap_or(local);
+        if seen != told {
+            path.mapped = Some(seen);
         }
-        self.emit(Record::Mapped {
-            path: path_id,
-            address: seen,
-        });
-        if let (true, Some(path)) = (rewrite, self.path_mut(path_id)) {
+        if rewrite && seen != given {
             path.public = Some(seen);
+        }
+        if seen != told {
+            self.emit(Record::Mapped {
+                path: path_id,
+                address: seen,
+            });
+        }
+        // Once: where every REGISTER is seen at another address, the next one waits its time.
+        if rewrite && seen != given && last == Rewrite::Settled {
+            let Some(path) = self.path_mut(path_id) else {
+                return;
+            };
+            path.rewrite = Rewrite::UnderWay { old: given };
             let step = path.registration.refresh(now);
             self.registration_step(path_id, step);
         }
@@ -778,6 +824,11 @@ impl Engine<'_> {
             && requires_outbound(message)
             && self.path(second).is_some_and(idle)
         {
+            // The first one can have moved to the second hop meanwhile.
+            let hop = 1_u8.saturating_sub(self.path(path_id).map_or(0, |path| path.hop));
+            if let Some(path) = self.path_mut(second) {
+                path.hop = hop;
+            }
             self.start_path(second);
         }
     }
@@ -814,22 +865,48 @@ struct NewContact<'a> {
     seconds: u32,
 }
 
+/// A Contact that is taken back.
+struct OldContact {
+    key: u32,
+    user: u32,
+    address: SocketAddr,
+    transport: Transport,
+}
+
+impl crate::wire::writer::sealed::Sealed for OldContact {}
+impl Value for OldContact {
+    fn write(&self, sink: &mut Sink<'_>) {
+        put_contact_uri(sink, self.key, self.user, self.address, self.transport);
+        sink.put(b";expires=0");
+    }
+}
+
+fn put_contact_uri(
+    sink: &mut Sink<'_>,
+    key: u32,
+    user: u32,
+    address: SocketAddr,
+    transport: Transport,
+) {
+    sink.put(b"<sip:");
+    sink.put_hex(&key.to_be_bytes());
+    sink.put_hex(&user.to_be_bytes());
+    sink.put(b"@");
+    sink.put_host(address.ip());
+    sink.put(b":");
+    sink.put_u32(u32::from(address.port()));
+    match transport {
+        Transport::Udp => {}
+        Transport::Tcp => sink.put(b";transport=tcp"),
+        Transport::Tls => sink.put(b";transport=tls"),
+    }
+    sink.put(b">");
+}
+
 impl crate::wire::writer::sealed::Sealed for NewContact<'_> {}
 impl Value for NewContact<'_> {
     fn write(&self, sink: &mut Sink<'_>) {
-        sink.put(b"<sip:");
-        sink.put_hex(&self.key.to_be_bytes());
-        sink.put_hex(&self.user.to_be_bytes());
-        sink.put(b"@");
-        sink.put_host(self.address.ip());
-        sink.put(b":");
-        sink.put_u32(u32::from(self.address.port()));
-        match self.transport {
-            Transport::Udp => {}
-            Transport::Tcp => sink.put(b";transport=tcp"),
-            Transport::Tls => sink.put(b";transport=tls"),
-        }
-        sink.put(b">");
+        put_contact_uri(sink, self.key, self.user, self.address, self.transport);
         if !self.instance.is_empty() {
             sink.put(b";+sip.instance=\"<");
             sink.put(self.instance);

@@ -252,6 +252,7 @@ impl Engine<'_> {
         let order = self.next_id();
         let since = self.core.now;
         if let Some(request) = self.requests.get_mut(row.0) {
+            note!(debug, "request {} queued: report on {}", order, id.0);
             *request = Request {
                 state: RequestState::Queued,
                 kind: RequestKind::Report { id, kind },

@@ -263,6 +263,13 @@ impl Engine<'_> {
         if let Some(kept) = self.requests.get_mut(row.0) {
             *kept = request;
         }
+        note!(
+            debug,
+            "request {} goes out on flow {} with CSeq {}",
+            request.order,
+            flow_id.0,
+            request.cseq
+        );
         self.count_credentials(row, path, &slots);
         let (now, timers) = (self.core.now, self.core.policy.timers);
         if let Some(txn) = self.txns.get_mut(slot) {
@@ -379,6 +386,12 @@ impl Engine<'_> {
         let Some(request) = self.requests.get(row.0).copied() else {
             return;
         };
+        note!(
+            debug,
+            "request {}: answered {}",
+            request.order,
+            status.code()
+        );
         if status.is_provisional() || request.state != RequestState::InFlight {
             return;
         }
@@ -463,6 +476,7 @@ impl Engine<'_> {
     pub(crate) fn requeue(&mut self, row: Row) {
         self.forget_transaction(row);
         if let Some(request) = self.requests.get_mut(row.0) {
+            note!(debug, "request {} goes once more", request.order);
             request.state = RequestState::Queued;
             request.since = self.core.now;
         }
@@ -473,6 +487,7 @@ impl Engine<'_> {
         let Some(request) = self.requests.get(row.0).copied() else {
             return;
         };
+        note!(info, "request {} is over: {:?}", request.order, end);
         let ending = match request.kind {
             RequestKind::Message { privacy, .. } => Ending::Sent(match end {
                 Ok(202) => SendOutcome::Accepted,
@@ -547,13 +562,15 @@ impl Engine<'_> {
             if txn.flow != flow {
                 continue;
             }
-            let row = match &txn.machine {
-                Machine::Client { request, .. } => *request,
+            let under_way = match &txn.machine {
+                Machine::Client {
+                    request, machine, ..
+                } => request.map(|row| (row, machine.state())),
                 Machine::Server { .. } | Machine::InviteServer { .. } | Machine::Free => None,
             };
             self.drop_txn(at);
-            if let Some(row) = row {
-                self.lost_with_flow(Row(usize::from(row)));
+            if let Some((row, state)) = under_way {
+                self.lost_with_flow(Row(usize::from(row)), state);
             }
         }
         // A keep-alive that waits has nothing left to keep.
@@ -573,7 +590,7 @@ impl Engine<'_> {
         }
     }
 
-    fn lost_with_flow(&mut self, row: Row) {
+    fn lost_with_flow(&mut self, row: Row, state: client::State) {
         let Some(request) = self.requests.get_mut(row.0) else {
             return;
         };
@@ -585,8 +602,10 @@ impl Engine<'_> {
             RequestKind::Register | RequestKind::KeepAlive => self.free_row(row),
             RequestKind::Message { .. } | RequestKind::Report { .. } => {
                 // Once more, with the same Call-ID and CSeq: whoever had it already sees a copy
-                // (RFC 3261 §8.2.2.2) and its Message-ID.
-                if request.resent == 0 {
+                // (RFC 3261 §8.2.2.2) and its Message-ID. Not if a provisional response has shown
+                // that it is being served.
+                let unheard = matches!(state, client::State::Trying { .. });
+                if request.resent == 0 && unheard {
                     request.resent = 1;
                     self.requeue(row);
                 } else {

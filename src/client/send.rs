@@ -115,6 +115,7 @@ impl Engine<'_> {
             self.await_reports(id, &fresh.message_id);
         }
         if let Some(free) = self.requests.get_mut(row.0) {
+            note!(debug, "request {} queued: message", id.0);
             *free = request;
         }
         Ok(id)
@@ -308,7 +309,7 @@ impl Engine<'_> {
         };
         if let Some(row) = self.awaited.get_mut(at) {
             if row.id.is_some() {
-                self.core.stats.awaited_evicted = self.core.stats.awaited_evicted.saturating_add(1);
+                count!(self, awaited_evicted);
             }
             let evicted = core::mem::replace(
                 row,

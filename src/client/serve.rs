@@ -29,6 +29,21 @@ use crate::wire::writer::{MessageWriter, Param, Raw, ReceivedVia, Text, With};
 pub(crate) const ALLOW: &str = "MESSAGE, OPTIONS, ACK, CANCEL";
 /// The content types of `Accept`; see [`crate::client::incoming`] for how each is read.
 pub(crate) const ACCEPT: &str = "text/plain, text/*, message/cpim, message/imdn+xml, message/external-body, multipart/*, application/im-iscomposing+xml";
+/// The methods whose requests a CANCEL is matched with (RFC 3261 §9.2: any but ACK and CANCEL).
+const CANCELLABLE: [Method<'static>; 12] = [
+    Method::Invite,
+    Method::Message,
+    Method::Options,
+    Method::Notify,
+    Method::Info,
+    Method::Bye,
+    Method::Prack,
+    Method::Update,
+    Method::Register,
+    Method::Publish,
+    Method::Subscribe,
+    Method::Refer,
+];
 /// Encodings that a body may have.
 #[cfg(feature = "deflate")]
 pub(crate) const ACCEPT_ENCODING: &str = "identity, deflate";
@@ -126,9 +141,9 @@ impl Engine<'_> {
             return Item::Nothing;
         }
         if method == Method::Cancel {
-            // RFC 3261 §9.2: 200 if there is a transaction to cancel, which then has no effect on
-            // one that has its final response; 481 if there is none.
-            let status = if self.known(keys.request.of(b"INVITE")) {
+            // RFC 3261 §9.2: 200 if there is a transaction to cancel, whatever its method; it has no
+            // effect on one that has its final response. 481 if there is none.
+            let status = if self.is_cancelled_by(&keys.request) {
                 200
             } else {
                 481
@@ -247,6 +262,13 @@ impl Engine<'_> {
                 incoming,
             }
         };
+        note!(
+            debug,
+            "server transaction {} on flow {}: {}",
+            slot,
+            served.flow.0,
+            status
+        );
         if let Some(txn) = self.txns.get_mut(slot) {
             *txn = Txn {
                 machine,
@@ -259,7 +281,7 @@ impl Engine<'_> {
 
     /// No transaction or no arena: the peer may try again later.
     pub(crate) fn no_room(&mut self, served: &Served<'_, '_>) {
-        self.core.stats.no_room = self.core.stats.no_room.saturating_add(1);
+        count!(self, no_room);
         // A 503 would have a proxy treat us as a failed server (RFC 3261 §21.5.4).
         let status = match served.method {
             Method::Message | Method::Invite => 480,
@@ -292,7 +314,7 @@ impl Engine<'_> {
         match written {
             Ok(block) => self.one_shot(flow, OneShotBytes::Block(block)),
             Err(_) => {
-                self.core.stats.answers_dropped = self.core.stats.answers_dropped.saturating_add(1);
+                count!(self, answers_dropped);
             }
         }
     }
@@ -308,7 +330,7 @@ impl Engine<'_> {
         let stranger = self.flow(flow).is_some_and(|flow| flow.path.is_none());
         let dropped = stranger && self.core.policy.strangers == Strangers::Drop;
         if dropped {
-            self.core.stats.stranger = self.core.stats.stranger.saturating_add(1);
+            count!(self, stranger);
         }
         dropped
     }
@@ -333,11 +355,10 @@ impl Engine<'_> {
         match error.kind.status() {
             // RFC 3261 §17.1.1.3: an ACK is never answered.
             Some(status) if legible && !ack => {
-                self.core.stats.answered_unparsable =
-                    self.core.stats.answered_unparsable.saturating_add(1);
+                count!(self, answered_unparsable);
                 self.stateless(flow, source, message, status, Extra::None);
             }
-            _ => self.core.stats.unparsable = self.core.stats.unparsable.saturating_add(1),
+            _ => count!(self, unparsable),
         }
         Item::Nothing
     }
@@ -354,7 +375,7 @@ impl Engine<'_> {
             (Some(message), Some(source)) if message.request().is_some() => {
                 self.invalid(flow, source, &message, error);
             }
-            _ => self.core.stats.unparsable = self.core.stats.unparsable.saturating_add(1),
+            _ => count!(self, unparsable),
         }
         Item::Nothing
     }
@@ -378,7 +399,7 @@ impl Engine<'_> {
             return true;
         }
         let now = self.core.now;
-        let live = |echo: &&Echo| echo.key == key.halves() && echo.is_live(now);
+        let live = |echo: &&Echo| echo.answers(key) && echo.is_live(now);
         let Some(echo) = self.echoes.iter().find(live).copied() else {
             return false;
         };
@@ -391,18 +412,26 @@ impl Engine<'_> {
             match written {
                 Ok(block) => self.one_shot(served.flow, OneShotBytes::Block(block)),
                 Err(_) => {
-                    self.core.stats.answers_dropped =
-                        self.core.stats.answers_dropped.saturating_add(1);
+                    count!(self, answers_dropped);
                 }
             }
         }
         true
     }
 
-    fn known(&self, key: ServerKey) -> bool {
-        self.txns.iter().any(|txn| match &txn.machine {
-            Machine::Server { key: of, .. } | Machine::InviteServer { key: of, .. } => *of == key,
-            Machine::Free | Machine::Client { .. } => false,
+    /// Whether a CANCEL with this key has a request to cancel.
+    fn is_cancelled_by(&self, key: &RequestKey) -> bool {
+        let now = self.core.now;
+        CANCELLABLE.into_iter().any(|method| {
+            let key = key.of(method.as_bytes());
+            let served = self.txns.iter().any(|txn| match &txn.machine {
+                Machine::Server { key: of, .. } | Machine::InviteServer { key: of, .. } => {
+                    *of == key
+                }
+                Machine::Free | Machine::Client { .. } => false,
+            });
+            let mut echoes = self.echoes.iter();
+            served || echoes.any(|echo| echo.answers(key) && echo.is_live(now))
         })
     }
 
@@ -416,9 +445,10 @@ impl Engine<'_> {
                 key: of, merge: m, ..
             } => *m == Some(merge) && *of != key,
             Machine::Free | Machine::Client { .. } => false,
-        }) || self.echoes.iter().any(|echo| {
-            echo.merge == merge.halves() && echo.key != key.halves() && echo.is_live(now)
-        })
+        }) || self
+            .echoes
+            .iter()
+            .any(|echo| echo.merges(merge) && !echo.answers(key) && echo.is_live(now))
     }
 
     fn ack(&mut self, key: ServerKey) {
@@ -433,7 +463,7 @@ impl Engine<'_> {
                 return;
             }
         }
-        self.core.stats.stray_ack = self.core.stats.stray_ack.saturating_add(1);
+        count!(self, stray_ack);
     }
 
     /// RFC 3261 §17.2.3 and §8.2.2.2.
@@ -479,7 +509,7 @@ impl Engine<'_> {
         // Timer J is the same for all: the oldest ends first, and a free row has nothing left.
         if let Some(row) = self.echoes.iter_mut().min_by_key(|echo| echo.left(now)) {
             if row.is_live(now) {
-                self.core.stats.echoes_evicted = self.core.stats.echoes_evicted.saturating_add(1);
+                count!(self, echoes_evicted);
             }
             *row = echo;
         }

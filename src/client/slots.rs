@@ -10,7 +10,6 @@ use crate::id::{ChallengeId, FlowId, IncomingId, PathId, SendId};
 use crate::im::imdn::ReportKind;
 use crate::sip::auth::Attempts;
 use crate::sip::draft::Cuts;
-use crate::sip::transaction::key::Halves;
 use crate::sip::transaction::{
     InviteServer, MergeKey, NonInviteClient, NonInviteServer, ServerKey,
 };
@@ -76,6 +75,7 @@ pub(crate) struct Handed {
 
 /// The methods of our own requests, for matching by CSeq (RFC 3261 §17.1.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) enum Code {
     Register,
     Message,
@@ -156,6 +156,7 @@ pub(crate) enum ReportEnding {
 
 /// What a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) enum RequestKind {
     /// REGISTER, also the one that ends the registration.
     Register,
@@ -169,6 +170,7 @@ pub(crate) enum RequestKind {
 
 /// Whether a request hides its user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) enum Privacy {
     None,
     Id,
@@ -269,8 +271,9 @@ impl Awaited {
 /// kept: the To tag and Retry-After.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Echo {
-    pub(crate) key: Halves,
-    pub(crate) merge: Halves,
+    key: [u8; 8],
+    /// Zero: the request had a To tag, so that no copy of it can be merged.
+    merge: [u8; 8],
     pub(crate) tag: u32,
     /// In ticks of 256 ms that begin again at zero after 34 years, rounded up.
     pub(crate) until: u32,
@@ -282,16 +285,33 @@ pub(crate) struct Echo {
 
 impl Echo {
     pub(crate) const FREE: Self = Self {
-        key: Halves::NONE,
-        merge: Halves::NONE,
+        key: [0; 8],
+        merge: [0; 8],
         tag: 0,
         until: 0,
         status: 0,
         retry_after: 0,
     };
-}
 
-impl Echo {
+    /// The answer `status` with this To tag, to be repeated until then.
+    pub(crate) fn new(
+        key: ServerKey,
+        merge: Option<MergeKey>,
+        tag: u32,
+        status: u16,
+        until: Instant,
+        retry_after: u16,
+    ) -> Self {
+        Self {
+            key: key.to_bytes(),
+            merge: merge.map_or([0; 8], MergeKey::to_bytes),
+            tag,
+            until: ticks(until).wrapping_add(1),
+            status,
+            retry_after,
+        }
+    }
+
     /// Whether a retransmission would still be answered from it.
     pub(crate) fn is_live(&self, now: Instant) -> bool {
         self.left(now) > 0
@@ -306,11 +326,21 @@ impl Echo {
             left => left,
         }
     }
+
+    /// Whether it answers this transaction.
+    pub(crate) fn answers(&self, key: ServerKey) -> bool {
+        self.key == key.to_bytes()
+    }
+
+    /// Whether the request that it answered was a copy of this one.
+    pub(crate) fn merges(&self, merge: MergeKey) -> bool {
+        self.merge == merge.to_bytes()
+    }
 }
 
 /// A time in ticks of 256 ms, for rows that have to be small.
 #[allow(clippy::cast_possible_truncation)] // The rest counts how often they began again.
-pub(crate) const fn ticks(at: Instant) -> u32 {
+const fn ticks(at: Instant) -> u32 {
     (at.as_millis() >> 8) as u32
 }
 
@@ -320,4 +350,37 @@ pub(crate) struct Seen(pub(crate) u64);
 
 impl Seen {
     pub(crate) const FREE: Self = Self(0);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arena::Span;
+    use crate::client::credentials::AuthPlace;
+    use crate::client::engine::Core;
+    use crate::client::flows::{Flow, Path};
+    use crate::client::records::Record;
+
+    // `cargo test rows_are_small -- --nocapture` prints the table.
+    #[test]
+    fn rows_are_small() {
+        let rows = [
+            ("transaction", size_of::<Txn>(), 96),
+            ("request", size_of::<Request>(), 112),
+            ("ticket", size_of::<Ticket>(), 56),
+            ("awaited", size_of::<Awaited>(), 24),
+            ("echo", size_of::<Echo>(), 28),
+            ("seen", size_of::<Seen>(), 8),
+            ("span", size_of::<Span>(), 16),
+            ("event", size_of::<Record>(), 40),
+            ("core", size_of::<Core>(), 2976),
+            ("path", size_of::<Path>(), 480),
+            ("digest", size_of::<AuthPlace>(), 152),
+            ("flow", size_of::<Flow>(), 232),
+        ];
+        for (name, bytes, limit) in rows {
+            std::println!("{name:<12} {bytes:>5}");
+            assert!(bytes <= limit, "{name}: {bytes} > {limit}");
+        }
+    }
 }

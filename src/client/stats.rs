@@ -52,6 +52,8 @@ stats! {
     tickets_evicted,
     /// Messages of ours whose reports are not waited for any more, for want of room.
     awaited_evicted,
+    /// Service-Route or P-Associated-URI of a registration, for want of room: requests go without.
+    facts_dropped,
     /// STUN messages that answer nothing of ours.
     stray_stun,
     /// Flows refused for want of room.

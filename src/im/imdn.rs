@@ -82,6 +82,7 @@ pub struct Asked<'b> {
 
 /// What a message carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Content {
     /// Something for a person.
     Message,

@@ -2,6 +2,12 @@
 //!
 //! They know what a request has to look like and what an answer means; they hold no state and send
 //! nothing. The client owns the state.
+//!
+//! | module | what | clauses |
+//! |---|---|---|
+//! | [`pager`] | a message to be sent, as the application gives it and as it is written | 8.1.1 |
+//! | [`imdn`] | which reports a message asks for, and to whom they may go | 8.1.1 step 10, RFC 5438 |
+//! | [`tags`] | every magic string, once | 5.2.4, 8.1.1, F.1 |
 
 pub mod imdn;
 pub mod pager;

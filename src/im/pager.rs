@@ -1,8 +1,11 @@
 //! Pager mode: the MESSAGE request of OMA IM 8.1.1, and the reports on one (RFC 5438).
 //!
-//! [`message`] writes a request as it is kept: everything but what each hop and attempt adds (see
+//! [`Outgoing`] is what an application gives to
+//! [`send_message`](crate::client::Client::send_message).
+//!
+//! `message` writes a request as it is kept: everything but what each hop and attempt adds (see
 //! `sip::draft`). The steps of 8.1.1 are cited where they are done. Of a message that came in and
-//! may be reported on, [`ticket`] keeps what a report needs; [`report`] writes the request that
+//! may be reported on, `ticket` keeps what a report needs; `report` writes the request that
 //! carries the report from such a ticket.
 
 use crate::im::imdn::{Outcome, ReportKind};

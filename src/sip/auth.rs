@@ -44,7 +44,7 @@ use crate::wire::digest::{Acceptable, Challenge, Cnonce, Freshness, Quoted, Unan
 use crate::wire::name::Name;
 
 /// How many realms, as server or as proxy, one path can have credentials for at a time.
-pub const MAX_REALMS: usize = 4;
+pub const MAX_REALMS: usize = 3;
 
 /// How many challenges one request answers in all, whatever their realms.
 pub const MAX_ANSWERS: u8 = 6;
@@ -363,6 +363,14 @@ impl Auth {
             attempt.enter(state.tenant);
             attempt.sent = Some(state.nonce);
         }
+    }
+
+    /// Whether credentials were accepted on this path, and none of them for this realm.
+    pub fn is_foreign(&self, realm: Quoted<'_>) -> bool {
+        let realm = realm.fingerprint();
+        let mut ours = self.slots.iter().flatten().filter(|state| state.accepted);
+        let first = ours.next();
+        first.is_some_and(|first| first.realm != realm && ours.all(|state| state.realm != realm))
     }
 
     /// A request got a 2xx: the credentials it carried were right.

@@ -134,12 +134,14 @@ pub(crate) fn hex(digits: &[u8]) -> Option<u64> {
 }
 
 fn put_hop(sink: &mut Sink<'_>, hop: &Hop<'_>) {
-    // RFC 3581 §3: on a datagram the answer is wanted where the request came from.
-    let params = match (hop.transport, hop.keep) {
-        (Transport::Udp, KeepOffer::Yes) => &[Param::RPORT, Param::KEEP][..],
-        (Transport::Udp, KeepOffer::No) => &[Param::RPORT],
-        (_, KeepOffer::Yes) => &[Param::KEEP],
-        (_, KeepOffer::No) => &[],
+    // RFC 3581 §3: on a datagram the answer is wanted where the request came from. With REGISTER
+    // the port is wanted on a stream as well: it shows whether a NAT is on the way.
+    let rport = hop.transport == Transport::Udp || hop.method == Method::Register;
+    let params = match (rport, hop.keep) {
+        (true, KeepOffer::Yes) => &[Param::RPORT, Param::KEEP][..],
+        (true, KeepOffer::No) => &[Param::RPORT],
+        (false, KeepOffer::Yes) => &[Param::KEEP],
+        (false, KeepOffer::No) => &[],
     };
     sink.put(b"Via: ");
     Via {

@@ -1,4 +1,16 @@
 //! RFC 3261 and its neighbours as pure machines: transactions, registration, keep-alive.
+//!
+//! A machine holds a state and some times. It gets what happened and says what to do next; it sends
+//! nothing, keeps no bytes and knows no other machine. The client owns all of them and does what
+//! they say.
+//!
+//! | module | what | from |
+//! |---|---|---|
+//! | [`transaction`] | the four transaction machines and their timers | RFC 3261 §17, 6026, 4320 |
+//! | [`registration`] | when to register, refresh, wait, give up and leave | RFC 3261 §10, 5626 |
+//! | [`keepalive`] | pings, pongs, STUN, and when a flow has failed | RFC 5626 §4.4, 6223 |
+//! | [`backoff`] | how long to wait before the next attempt | RFC 5626 §4.5 |
+//! | [`auth`] | what to answer to a challenge, and when to stop | RFC 3261 §22, 7616, 8760 |
 
 pub mod auth;
 pub mod backoff;

@@ -8,7 +8,7 @@
 //! that Wireshark follows the stream. TLS is written as the bytes inside it; so that they are not taken for TLS records,
 //! port 5061 becomes 5060 there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::prelude::rust_2024::*;
 
@@ -70,6 +70,8 @@ struct Capture {
     micros: u64,
     ident: u16,
     streams: BTreeMap<ConnId, Stream>,
+    /// Connections that are over: what is written on one all the same leaves no segment.
+    ended: BTreeSet<ConnId>,
 }
 
 /// The next sequence number of each end.
@@ -95,6 +97,7 @@ impl Capture {
             micros: 0,
             ident: 0,
             streams: BTreeMap::new(),
+            ended: BTreeSet::new(),
         }
     }
 
@@ -155,6 +158,9 @@ impl Capture {
 
     fn write(&mut self, conn: Option<ConnId>, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
         let conn = conn.unwrap_or(ConnId(u32::MAX));
+        if self.ended.contains(&conn) {
+            return;
+        }
         if !self.streams.contains_key(&conn) {
             self.open(conn, from, to);
         }
@@ -174,6 +180,7 @@ impl Capture {
     }
 
     fn end(&mut self, conn: ConnId, flags: u8) {
+        self.ended.insert(conn);
         if let Some(Stream {
             client,
             server,

@@ -18,6 +18,7 @@ use super::scan::{Class, find_control, parse_u64, trim_lws};
 
 /// The sizes a [`Framer`] takes, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Limits {
     /// Start line, header lines and the empty line; at most [`MAX_HEAD`] counts.
     pub max_headers: usize,
@@ -29,6 +30,7 @@ pub struct Limits {
 ///
 /// Where a length is named, the caller takes as many bytes from the front before it asks again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Frame {
     /// Not enough to say; ask again with more bytes behind these.
     NeedMore,

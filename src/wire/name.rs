@@ -9,6 +9,7 @@ use super::scan::eq_ignore_case;
 
 /// How often a header field may stand in a message and whether commas separate its values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Form {
     /// One line, one value; a second line is a fault.
     Single,
@@ -329,6 +330,7 @@ pub struct Status(u16);
 
 /// The first digit of a status code (RFC 3261 §7.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum StatusClass {
     /// 1xx: received, being worked on.
     Provisional,

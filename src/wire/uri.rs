@@ -50,6 +50,7 @@ pub enum Uri<'b> {
 
 /// The scheme of a URI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Scheme<'b> {
     /// `sip`.
     Sip,

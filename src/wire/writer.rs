@@ -49,10 +49,12 @@ impl<T: Value + ?Sized> Value for &T {
 
 /// The stage in which header fields are taken.
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Headers {}
 
 /// The stage after the body.
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Complete {}
 
 /// Writes one SIP message, stage by stage.

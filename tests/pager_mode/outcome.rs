@@ -71,7 +71,8 @@ fn warning_and_retry_after_are_read() {
     let mut world = open_world(2);
     let alice = world.phone("alice", Transport::Udp);
     world.register_all();
-    let rows: [(u16, &[(&str, &str)], Option<u16>, Option<u32>); 6] = [
+    type Row<'a> = (u16, &'a [(&'a str, &'a str)], Option<u16>, Option<u32>);
+    let rows: [Row<'_>; 6] = [
         (
             403,
             &[("Warning", r#"127 im.example.com "Service not authorised""#)],

@@ -2,7 +2,7 @@
 //! waits in order.
 
 use oma_im::client::{Queue, SendOutcome};
-use oma_im::config::{Config, TelTargets, Transport};
+use oma_im::config::{Config, EndToEnd, TelTargets, Transport};
 use oma_im::error::CommandError;
 use oma_im::id::SendId;
 use oma_im::im::pager::Outgoing;
@@ -91,6 +91,23 @@ fn a_message_that_waits_for_credentials_still_blocks_its_target() {
     for id in ids {
         assert_eq!(outcomes(&world, alice, id).len(), 1);
     }
+}
+
+#[test]
+fn a_short_message_does_not_overtake_a_long_one_that_waits_for_its_stream() {
+    let mut world = open_world(10);
+    let alice = world.phone_with("alice", Transport::Udp, |config| Config {
+        end_to_end: EndToEnd::Streams,
+        ..config
+    });
+    let bob = world.phone("bob", Transport::Tcp);
+    world.register_all();
+    let long = "x".repeat(2000);
+    send(&mut world, alice, &Outgoing::text(BOB, &long));
+    send(&mut world, alice, &Outgoing::text(BOB, "short"));
+    world.run(5_000);
+    let inbox: Vec<String> = world.phones[bob].inbox.iter().map(|m| m.text()).collect();
+    assert_eq!(inbox, [long.as_str(), "short"]);
 }
 
 #[test]

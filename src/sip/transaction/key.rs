@@ -55,6 +55,13 @@ pub struct OldFields<'a> {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct ServerKey(NonZeroU64);
 
+impl ServerKey {
+    /// The key as bytes, for rows that have to be small.
+    pub(crate) const fn to_bytes(self) -> [u8; 8] {
+        self.0.get().to_ne_bytes()
+    }
+}
+
 /// The key of a request however it was routed: equal for the copies of a forked request that meet
 /// again here (RFC 3261 §8.2.2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -123,6 +130,11 @@ impl RequestKey {
 }
 
 impl MergeKey {
+    /// The key as bytes, for rows that have to be small.
+    pub(crate) const fn to_bytes(self) -> [u8; 8] {
+        self.0.get().to_ne_bytes()
+    }
+
     /// The key of a request without a To tag: From tag, Call-ID and CSeq (RFC 3261 §8.2.2.2).
     ///
     /// A request with the merge key of an ongoing transaction but not its [`ServerKey`] is
@@ -135,34 +147,6 @@ impl MergeKey {
         hash.number(u64::from(cseq));
         hash.field(method);
         Self(non_zero(hash.finish()))
-    }
-}
-
-impl ServerKey {
-    /// The key as two halves, for rows that have to be small.
-    pub(crate) const fn halves(self) -> Halves {
-        Halves::of(self.0.get())
-    }
-}
-
-impl MergeKey {
-    /// The key as two halves, for rows that have to be small.
-    pub(crate) const fn halves(self) -> Halves {
-        Halves::of(self.0.get())
-    }
-}
-
-/// A key without the alignment of a `u64`; both zero: none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Halves(u32, u32);
-
-impl Halves {
-    /// No key.
-    pub(crate) const NONE: Self = Self(0, 0);
-
-    #[allow(clippy::cast_possible_truncation)] // The upper half is the other field.
-    const fn of(key: u64) -> Self {
-        Self((key >> 32) as u32, key as u32)
     }
 }
 

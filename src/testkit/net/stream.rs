@@ -156,6 +156,7 @@ impl Network {
             fate: Fate::InFlight,
         };
         let mut delay = 0;
+        let mut breaks = None;
         let mut lost = match state {
             State::Opening | State::Open => None,
             State::Silent => Some(Lost::BlackHole),
@@ -166,18 +167,22 @@ impl Network {
             Some(Effect::Drop) => lost = Some(Lost::Script),
             Some(Effect::Delay(more)) => delay = more,
             Some(Effect::Break(how)) => {
-                self.break_connection(id, how);
+                breaks = Some(how);
                 lost = Some(Lost::Script);
             }
         }
         if lost.is_none() && self.is_blocked(ends.0, ends.1) {
             // TCP would try again for minutes; to a client with its own timers the connection is dead.
-            self.break_connection(id, Break::Silent);
+            breaks = Some(Break::Silent);
             lost = Some(Lost::BlackHole);
         }
         if let Some(lost) = lost {
             packet.fate = Fate::Lost(lost);
             self.log.add(self.now, What::Packet(packet));
+            // It was sent, and the connection broke under it: the log says so in this order.
+            if let Some(how) = breaks {
+                self.break_connection(id, how);
+            }
             if state == State::Forgotten {
                 self.close_as(id, ConnectionEvent::Reset);
                 let due = self.now.after(self.conditions.latency_ms * 2);
@@ -247,6 +252,11 @@ impl Network {
             Break::Reset => {
                 self.log_connection(id, ConnectionEvent::Reset);
                 let due = self.now.after(self.conditions.latency_ms);
+                if opening {
+                    let why = ConnectFailure::Refused;
+                    self.launch(due, Delivery::ConnectFailed { conn: id, why }, None, true);
+                    return;
+                }
                 for side in [Side::Client, Side::Server] {
                     self.launch(
                         due,

@@ -1,9 +1,9 @@
 //! Sequences of operations on one client, drawn by chance (feature `arbitrary`).
 //!
 //! An [`Op`] is one thing that an application, a network, a server, a peer or the clock does. A [`Setup`] is a
-//! configuration. Both come out of a fuzzer's bytes or of a seeded generator; [`Run`](run::Run) does them one after the
+//! configuration. Both come out of a fuzzer's bytes or of a seeded generator; [`Run`] does them one after the
 //! other and checks after each what has to hold whatever happens. Servers and peers speak SIP of a small grammar
-//! ([`text`]) which is mostly right, so that sequences get somewhere: a machine that only sees noise is never tried.
+//! (`text`) which is mostly right, so that sequences get somewhere: a machine that only sees noise is never tried.
 
 mod run;
 mod text;

@@ -265,7 +265,7 @@ impl<S: Storage> Run<S> {
     }
 
     fn send(&mut self, send: &Send) {
-        let body = vec![b'm'; usize::from(send.body % if send.body % 4 == 0 { 1500 } else { 150 })];
+        let body = vec![b'm'; usize::from(send.body % if send.body < 16_384 { 1500 } else { 150 })];
         let mut message = Outgoing {
             body: &body,
             identity: [
@@ -467,10 +467,10 @@ impl<S: Storage> Run<S> {
                 let link = self.flows.iter().find(|link| link.id == flow);
                 let link = link.unwrap_or_else(|| panic!("{flow:?} is not open"));
                 if let Some(sip) = sent(bytes, link.transport) {
-                    if let Some(id) = text::message_id(&sip) {
-                        if !self.sent_ids.contains(&id) {
-                            self.sent_ids.push(id);
-                        }
+                    if let Some(id) = text::message_id(&sip)
+                        && !self.sent_ids.contains(&id)
+                    {
+                        self.sent_ids.push(id);
                     }
                     let branch = text::branch(&sip);
                     self.waiting
@@ -524,6 +524,13 @@ impl<S: Storage> Run<S> {
         let result = self.client.deregister(self.now);
         self.note("deregister", result);
         self.drain();
+        // De-registration is bounded in time (2 s).
+        let leaving = self.now.after(2_000);
+        while let Some(at) = self.deadline.filter(|at| *at <= leaving) {
+            self.now = at;
+            self.client.timeout(at);
+            self.drain();
+        }
         // What was given by the platform or accepted is nobody's but the driver's to close.
         while let Some(link) = self.flows.pop() {
             self.client.flow_closed(self.now, link.id);

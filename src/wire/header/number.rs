@@ -117,6 +117,7 @@ pub struct SessionExpires<'b> {
 
 /// Who refreshes a session (RFC 4028 §4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Refresher {
     /// The side that sent the request.
     Uac,

@@ -139,6 +139,7 @@ impl<'b> SubscriptionState<'b> {
 
 /// What to do with a body that is not understood (RFC 3261 §20.11).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Handling {
     /// Refuse the message; the default.
     Required,
@@ -190,6 +191,7 @@ impl SecurityMechanism<'_> {
 
 /// Refer-Sub (RFC 4488 §4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum ReferSub {
     /// `true`: REFER makes a subscription.
     True,

@@ -32,6 +32,7 @@ pub struct Via<'b> {
 
 /// The `rport` parameter (RFC 3581 §3, §4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Rport {
     /// Without a value: the client asks for the port to be filled in.
     Empty,
@@ -41,6 +42,7 @@ pub enum Rport {
 
 /// The `keep` parameter (RFC 6223 §4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Keep {
     /// Without a value: this side is willing to send keep-alives.
     Willing,

@@ -11,7 +11,7 @@
 //!
 //! | limit | `Small` | `Standard` | bytes each | when it is met |
 //! |---|---|---|---|---|
-//! | `TXNS`: transactions, and requests under way | 8 | 32 | 432 | `Full`, or 480/500 to the peer |
+//! | `TXNS`: transactions, and requests under way | 8 | 32 | 424 | `Full`, or 480/500 to the peer |
 //! | `REMEMBERED`: answers to repeat, and message ids seen | 132 | 256 | 36 | the oldest is forgotten and counted |
 //! | `ARENA`: octets of requests, answers, account and registration | 5120 | 32768 | 1 | `Full`, or 480/500 to the peer |
 //!
@@ -24,7 +24,7 @@
 //!
 //! | limit | value | bytes each | when it is met |
 //! |---|---|---|---|
-//! | [`MAX_PATHS`] | 2 | 544 | `ConfigError::NextHops` |
+//! | [`MAX_PATHS`] | 2 | 480 | `ConfigError::NextHops` |
 //! | [`MAX_FLOWS`] | 4 | 232 | the flow is closed and counted |
 //! | [`MAX_CANDIDATES`] of one next hop | 64 | none | the list counts as ended |
 //! | [`EVENTS`] that wait | 8 | 40 | `Busy`, `Item::Later`; nothing is lost |

@@ -39,7 +39,8 @@ impl Engine<'_> {
     /// A MESSAGE that no rule of RFC 3261 §8.2.1 and §8.2.2 refuses.
     pub(crate) fn message<'b>(&mut self, served: Served<'_, 'b>, key: ServerKey) -> Item<'b> {
         let message = served.message;
-        let (Ok(addr), Some(content_type)) = (message.from(), content_type(message)) else {
+        let addr = served.essentials.from;
+        let Some(content_type) = content_type(message) else {
             // RFC 3261 §8.2.3: a body without a type that can be told.
             self.answer(&served, key, 415, Extra::Accept);
             return Item::Nothing;
@@ -148,7 +149,7 @@ impl Engine<'_> {
             cpim_from: cpim
                 .and_then(|cpim| cpim.from().ok())
                 .map(|from| from.uri.as_bytes()),
-            called: called(message),
+            called: called(&served),
             subject: subject.or_else(|| message.header(Name::Subject)),
             content_type,
             content_encoding,
@@ -234,8 +235,8 @@ impl Engine<'_> {
         // To is the sender's word: a report speaks for an identity only if it is one of ours.
         let account = self.core.account.get(&self.arena, Field::ImAddress);
         let mut own = heapless::Vec::<u8, 256>::new();
-        let recipient = match Uri::parse(called(served.message)) {
-            Ok(uri) if self.is_own(&uri) => called(served.message),
+        let recipient = match Uri::parse(called(&served)) {
+            Ok(uri) if self.is_own(&uri) => called(&served),
             _ if own.extend_from_slice(account).is_ok() => &own,
             _ => return none,
         };
@@ -510,12 +511,12 @@ fn is_readable(encoding: &[u8]) -> bool {
 }
 
 /// The identity of ours that was called.
-fn called<'b>(message: &Message<'b>) -> &'b [u8] {
-    let party = message
+fn called<'b>(served: &Served<'_, 'b>) -> &'b [u8] {
+    let party = served
+        .message
         .header(Name::PCalledPartyId)
         .and_then(|v| NameAddr::parse(v).ok());
-    let to = || message.to().ok();
-    party.or_else(to).map_or(&b""[..], |addr| addr.uri)
+    party.unwrap_or(served.essentials.to).uri
 }
 
 fn sent_at(message: &Message<'_>, cpim: Option<&Cpim<'_>>) -> Option<u64> {

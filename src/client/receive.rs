@@ -162,18 +162,13 @@ impl Engine<'_> {
         let Some(line) = message.response() else {
             return;
         };
-        if message.validate().is_err() {
+        let Ok(essentials) = message.essentials() else {
             // RFC 3261 §8.1.3.3 for a second Via; for the rest, nobody can be told.
             count!(self, unparsable);
             return;
-        }
-        let branch = message
-            .via()
-            .ok()
-            .and_then(|via| via.branch())
-            .and_then(parse_branch);
-        let method = message.cseq().map(|cseq| cseq.method);
-        let (Some((key, branch)), Ok(method)) = (branch, method) else {
+        };
+        let method = essentials.cseq.method;
+        let Some((key, branch)) = essentials.via.branch().and_then(parse_branch) else {
             count!(self, stray_response);
             return;
         };

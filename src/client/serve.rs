@@ -19,7 +19,7 @@ use crate::sip::transaction::{
     ServerKey, TopVia,
 };
 use crate::wire::error::ParseError;
-use crate::wire::message::Message;
+use crate::wire::message::{Essentials, Message};
 use crate::wire::name::{Method, Name, Status};
 use crate::wire::scan;
 use crate::wire::sink::TooSmall;
@@ -92,12 +92,24 @@ pub(crate) struct Keys {
 #[derive(Clone, Copy)]
 pub(crate) struct Served<'m, 'b> {
     pub(crate) message: &'m Message<'b>,
+    pub(crate) essentials: &'m Essentials<'b>,
     pub(crate) method: Method<'b>,
     pub(crate) flow: FlowId,
     pub(crate) source: SocketAddr,
     pub(crate) transport: Transport,
     pub(crate) trust: Trust,
     pub(crate) keys: Keys,
+}
+
+impl Served<'_, '_> {
+    /// The tag in the To of its response, if ours is this one.
+    fn to_tag(&self, tag: u32) -> ToTag {
+        if self.essentials.to.tag().is_some() {
+            ToTag::Theirs
+        } else {
+            ToTag::Ours(tag)
+        }
+    }
 }
 
 impl Engine<'_> {
@@ -112,16 +124,15 @@ impl Engine<'_> {
         } else {
             Trust::Stranger
         };
-        if let Err(error) = message.validate() {
-            return self.invalid(flow, source, message, error);
-        }
-        let keys = match self.keys(message, line.uri) {
-            Ok(keys) => keys,
+        let essentials = match message.essentials() {
+            Ok(essentials) => essentials,
             Err(error) => return self.invalid(flow, source, message, error),
         };
+        let keys = self.keys(message, &essentials, line.uri);
         let method = line.method;
         let served = Served {
             message,
+            essentials: &essentials,
             method,
             flow,
             source,
@@ -219,7 +230,8 @@ impl Engine<'_> {
             return false;
         };
         let (message, source) = (served.message, served.source);
-        let written = self.keep(|_, out| response(out, message, source, code, tag, extra));
+        let to_tag = served.to_tag(tag);
+        let written = self.keep(|_, out| response(out, message, source, code, to_tag, extra));
         let slot = match served.method {
             // Its answer is kept as well: not at the cost of a request of ours.
             Method::Invite if self.arena.available() < RESERVE.saturating_mul(2) => None,
@@ -309,8 +321,11 @@ impl Engine<'_> {
             return;
         };
         // RFC 3261 §8.2.7: the To tag of a stateless answer is the same each time.
-        let tag = self.echo_tag(message);
-        let written = self.keep(|_, out| response(out, message, source, code, tag, extra));
+        let to_tag = match message.to() {
+            Ok(to) if to.tag().is_some() => ToTag::Theirs,
+            Ok(_) | Err(_) => ToTag::Ours(self.echo_tag(message)),
+        };
+        let written = self.keep(|_, out| response(out, message, source, code, to_tag, extra));
         match written {
             Ok(block) => self.one_shot(flow, OneShotBytes::Block(block)),
             Err(_) => {
@@ -406,9 +421,10 @@ impl Engine<'_> {
         let (message, source) = (served.message, served.source);
         if let Some(status) = Status::new(echo.status) {
             let extra = Extra::again(served.method, &echo);
+            let to_tag = served.to_tag(echo.tag);
             let written = self
                 .arena
-                .alloc_with(|out| response(out, message, source, status, echo.tag, extra));
+                .alloc_with(|out| response(out, message, source, status, to_tag, extra));
             match written {
                 Ok(block) => self.one_shot(served.flow, OneShotBytes::Block(block)),
                 Err(_) => {
@@ -467,13 +483,13 @@ impl Engine<'_> {
     }
 
     /// RFC 3261 §17.2.3 and §8.2.2.2.
-    fn keys(&self, message: &Message<'_>, uri: &[u8]) -> Result<Keys, ParseError> {
+    fn keys(&self, message: &Message<'_>, essentials: &Essentials<'_>, uri: &[u8]) -> Keys {
         let seed = self.core.hash_seed;
-        let via = message.via()?;
-        let cseq = message.cseq()?;
-        let call_id = message.call_id()?;
-        let from_tag = message.from()?.tag().unwrap_or_default();
-        let to_tag = message.to()?.tag();
+        let Essentials {
+            via, call_id, cseq, ..
+        } = essentials;
+        let from_tag = essentials.from.tag().unwrap_or_default();
+        let to_tag = essentials.to.tag();
         let value = message.values(Name::Via).next().unwrap_or_default();
         // sent-by as it stands: the copies of a request write alike.
         let sent_by = value.split(|c| *c == b';').next().unwrap_or_default();
@@ -500,7 +516,7 @@ impl Engine<'_> {
         let merge = to_tag
             .is_none()
             .then(|| MergeKey::new(seed, from_tag, call_id, cseq.number, method));
-        Ok(Keys { request, merge })
+        Keys { request, merge }
     }
 
     /// Remembers the answer of a finished transaction; the oldest gives way.
@@ -534,13 +550,22 @@ impl Engine<'_> {
     }
 }
 
+/// The tag in the To of a response (RFC 3261 §8.2.6.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ToTag {
+    /// The request has one.
+    Theirs,
+    /// The request has none: this one is added.
+    Ours(u32),
+}
+
 /// Writes a response to `message` (RFC 3261 §8.2.6.2).
 pub(crate) fn response(
     out: &mut [u8],
     message: &Message<'_>,
     source: SocketAddr,
     status: Status,
-    tag: u32,
+    tag: ToTag,
     extra: Extra,
 ) -> Result<usize, TooSmall> {
     let mut w = MessageWriter::response(out, status, None);
@@ -558,11 +583,11 @@ pub(crate) fn response(
     };
     copy(&mut w, Name::From);
     let to = message.header(Name::To).unwrap_or_default();
-    let has_tag = message.to().is_ok_and(|to| to.tag().is_some());
-    if has_tag || status.code() == 100 {
-        w.header(Name::To, Raw(to));
-    } else {
-        w.header(Name::To, With(Raw(to), &[Param::new_tag(u64::from(tag))]));
+    match tag {
+        ToTag::Ours(tag) if status.code() != 100 => {
+            w.header(Name::To, With(Raw(to), &[Param::new_tag(u64::from(tag))]));
+        }
+        ToTag::Ours(_) | ToTag::Theirs => w.header(Name::To, Raw(to)),
     }
     copy(&mut w, Name::CallId);
     copy(&mut w, Name::CSeq);

@@ -9,6 +9,8 @@
 mod head;
 mod rules;
 
+pub(crate) use rules::Essentials;
+
 use core::fmt;
 
 use super::error::{ParseError, ParseErrorKind};
@@ -206,7 +208,7 @@ impl<'b> Message<'b> {
         };
         let mut free = message.index.iter_mut();
         loop {
-            match head::step(area, at) {
+            match head::step_apart(area, at) {
                 Ok(Step::Header(slot, next)) => {
                     if let Some(place) = free.next() {
                         *place = slot;
@@ -326,11 +328,11 @@ impl<'b> Message<'b> {
         if let Some(second) = lengths.next() {
             return Err(self.fault(ParseErrorKind::DuplicateHeader, second.value(self.head)));
         }
-        let value = first.value(self.head);
-        match parse_u64(value) {
-            Ok(length) => Ok(Some(length)),
-            Err(_) => Err(self.fault(ParseErrorKind::ContentLength, value)),
-        }
+        self.length(first.value(self.head)).map(Some)
+    }
+
+    fn length(&self, value: &[u8]) -> Result<u64, ParseError> {
+        parse_u64(value).map_err(|_| self.fault(ParseErrorKind::ContentLength, value))
     }
 
     fn slots(&self) -> &[Slot] {

@@ -3,9 +3,20 @@
 use super::super::error::{ParseError, ParseErrorKind};
 use super::super::header::{CSeq, Contact, MaxForwards, NameAddr, Via};
 use super::super::name::Name;
-use super::super::scan::Class;
+use super::super::scan::{Class, split_commas};
 use super::super::uri::Uri;
 use super::{Message, StartLine};
+
+/// What every message has, read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Essentials<'b> {
+    /// The topmost Via.
+    pub(crate) via: Via<'b>,
+    pub(crate) from: NameAddr<'b>,
+    pub(crate) to: NameAddr<'b>,
+    pub(crate) call_id: &'b [u8],
+    pub(crate) cseq: CSeq<'b>,
+}
 
 impl<'b> Message<'b> {
     /// Checks all that a user agent must be able to read before it acts on the message:
@@ -25,15 +36,20 @@ impl<'b> Message<'b> {
     /// Those of `well_formed`; `ExtraVia` for a response with several Via values (RFC 3261
     /// §8.1.3.3); `UriScheme` for a Request-URI that is not of `sip`, `sips` or `tel` (§8.2.2.1).
     pub fn validate(&self) -> Result<(), ParseError> {
-        self.well_formed()?;
-        match self.start() {
-            StartLine::Request(line) => match Uri::parse(line.uri) {
-                Ok(Uri::Other(_)) => Err(self.fault(ParseErrorKind::UriScheme, line.uri)),
-                _ => Ok(()),
-            },
-            StartLine::Response(_) => match self.values(Name::Via).nth(1) {
+        self.essentials().map(drop)
+    }
+
+    /// As [`validate`](Self::validate), with what it read on the way.
+    pub(crate) fn essentials(&self) -> Result<Essentials<'b>, ParseError> {
+        let (essentials, uri) = self.walk()?;
+        match (self.start(), uri) {
+            (StartLine::Request(line), Some(Uri::Other(_))) => {
+                Err(self.fault(ParseErrorKind::UriScheme, line.uri))
+            }
+            (StartLine::Request(_), _) => Ok(essentials),
+            (StartLine::Response(_), _) => match self.values(Name::Via).nth(1) {
                 Some(second) => Err(self.fault(ParseErrorKind::ExtraVia, second)),
-                None => Ok(()),
+                None => Ok(essentials),
             },
         }
     }
@@ -49,31 +65,66 @@ impl<'b> Message<'b> {
     /// `DuplicateHeader`, `MissingHeader`, `MethodMismatch`, and what the views of the named
     /// headers give, at the offset in what was parsed.
     pub fn well_formed(&self) -> Result<(), ParseError> {
-        if let StartLine::Request(line) = self.start() {
-            self.typed(line.uri, Uri::parse)?;
+        self.walk().map(drop)
+    }
+
+    /// Reads all that `well_formed` names, each once; the Request-URI too, if there is one.
+    fn walk(&self) -> Result<(Essentials<'b>, Option<Uri<'b>>), ParseError> {
+        let uri = match self.start() {
+            StartLine::Request(line) => Some(self.typed(line.uri, Uri::parse)?),
+            StartLine::Response(_) => None,
+        };
+        let (mut via, mut from, mut to) = (None, None, None);
+        let (mut call_id, mut cseq) = (None, None);
+        // One bit for each name that there was.
+        let mut seen = 0u128;
+        for slot in self.slots() {
+            let (name, value) = (slot.name(), slot.value(self.head));
+            let bit = 1u128.wrapping_shl(name as u32);
+            if seen & bit != 0 && name.is_singleton() {
+                return Err(self.fault(ParseErrorKind::DuplicateHeader, value));
+            }
+            seen |= bit;
+            match name {
+                Name::Via => {
+                    for value in split_commas(value) {
+                        let read = self.typed(value, Via::parse)?;
+                        via.get_or_insert(read);
+                    }
+                }
+                Name::From => from = Some(self.address(value)?),
+                Name::To => to = Some(self.address(value)?),
+                Name::CallId => call_id = Some(self.word(value)?),
+                Name::CSeq => cseq = Some(self.typed(value, CSeq::parse)?),
+                Name::MaxForwards => drop(self.typed(value, MaxForwards::parse)?),
+                Name::ContentLength => drop(self.length(value)?),
+                Name::Contact => {
+                    for value in split_commas(value).filter(|value| *value != b"*") {
+                        self.address(value)?;
+                    }
+                }
+                Name::Route | Name::RecordRoute => {
+                    for value in split_commas(value) {
+                        self.address(value)?;
+                    }
+                }
+                _ => {}
+            }
         }
-        self.singletons()?;
-        let cseq = self.cseq()?;
+        let missing = self.missing();
+        let essentials = Essentials {
+            via: via.ok_or(missing)?,
+            from: from.ok_or(missing)?,
+            to: to.ok_or(missing)?,
+            call_id: call_id.ok_or(missing)?,
+            cseq: cseq.ok_or(missing)?,
+        };
         if let StartLine::Request(line) = self.start()
-            && line.method != cseq.method
+            && line.method != essentials.cseq.method
         {
             return Err(self.fault(ParseErrorKind::MethodMismatch, self.must(Name::CSeq)?));
         }
-        self.via()?;
-        self.vias().try_for_each(|via| via.map(drop))?;
-        self.readable(&self.from()?)?;
-        self.readable(&self.to()?)?;
-        self.call_id()?;
-        self.max_forwards()?;
-        self.content_length()?;
-        for contact in self.contacts() {
-            contact?.addr().map_or(Ok(()), |addr| self.readable(addr))?;
-        }
-        for name in [Name::Route, Name::RecordRoute] {
-            self.addresses(name)
-                .try_for_each(|route| self.readable(&route?))?;
-        }
-        Ok(())
+        Ok((essentials, uri))
     }
 
     /// The topmost Via.
@@ -111,18 +162,7 @@ impl<'b> Message<'b> {
     /// # Errors
     /// `MissingHeader`, or `HeaderValue` if it is not `word [ "@" word ]`.
     pub fn call_id(&self) -> Result<&'b [u8], ParseError> {
-        let value = self.must(Name::CallId)?;
-        let (word, rest) = Class::WORD.split(value);
-        let fits = match rest {
-            [] => !word.is_empty(),
-            [b'@', host @ ..] => !word.is_empty() && Class::WORD.fits(host),
-            _ => false,
-        };
-        if fits {
-            Ok(value)
-        } else {
-            Err(self.fault(ParseErrorKind::HeaderValue, value))
-        }
+        self.word(self.must(Name::CallId)?)
     }
 
     /// CSeq.
@@ -183,9 +223,26 @@ impl<'b> Message<'b> {
         self.typed(self.must(name)?, parse)
     }
 
-    /// Whether the URI of an address follows its grammar.
-    fn readable(&self, address: &NameAddr<'b>) -> Result<(), ParseError> {
-        self.typed(address.uri, Uri::parse).map(drop)
+    /// An address whose URI follows its grammar too.
+    fn address(&self, value: &'b [u8]) -> Result<NameAddr<'b>, ParseError> {
+        let address = self.typed(value, NameAddr::parse)?;
+        self.typed(address.uri, Uri::parse)?;
+        Ok(address)
+    }
+
+    // Call-ID = word [ "@" word ]
+    fn word(&self, value: &'b [u8]) -> Result<&'b [u8], ParseError> {
+        let (word, rest) = Class::WORD.split(value);
+        let fits = match rest {
+            [] => !word.is_empty(),
+            [b'@', host @ ..] => !word.is_empty() && Class::WORD.fits(host),
+            _ => false,
+        };
+        if fits {
+            Ok(value)
+        } else {
+            Err(self.fault(ParseErrorKind::HeaderValue, value))
+        }
     }
 
     fn typed<T>(
@@ -203,19 +260,6 @@ impl<'b> Message<'b> {
     /// A header that is missing is missed where the head ends.
     fn missing(&self) -> ParseError {
         ParseError::new(ParseErrorKind::MissingHeader, self.head_len())
-    }
-
-    fn singletons(&self) -> Result<(), ParseError> {
-        let mut seen = 0u128;
-        for slot in self.slots() {
-            let bit = 1u128.wrapping_shl(slot.name() as u32);
-            if seen & bit != 0 && slot.name().is_singleton() {
-                let value = slot.value(self.head);
-                return Err(self.fault(ParseErrorKind::DuplicateHeader, value));
-            }
-            seen |= bit;
-        }
-        Ok(())
     }
 }
 

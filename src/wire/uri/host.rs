@@ -37,19 +37,24 @@ impl<'b> Host<'b> {
             return Some((Self::V6(ipv6(address)?), rest.get(1..)?));
         }
         // domainlabel = alphanum / alphanum *( alphanum / "-" ) alphanum
-        let (mut before, mut top, mut end) = (b'.', 0usize, 0usize);
+        let (mut top, mut end) = (0usize, 0usize);
+        let before = |end: usize| match end.checked_sub(1) {
+            None => b'.',
+            Some(at) => bytes.get(at).copied().unwrap_or(b'.'),
+        };
         for &byte in bytes {
+            // Most bytes are letters, and nothing else has to be known of these.
             if !ALPHANUM.has(byte) {
-                match (before, byte) {
+                match (before(end), byte) {
                     (b'.', b'.' | b'-') | (b'-', b'.') => return None,
                     (_, b'.') => top = end.saturating_add(1),
                     (_, b'-' | b'_') => {}
                     _ => break,
                 }
             }
-            before = byte;
-            end = end.saturating_add(1);
+            end = end.wrapping_add(1);
         }
+        let before = before(end);
         let (name, rest) = split_at(bytes, end);
         match (before, split_at(name, top).1) {
             (b'-', _) => None,
@@ -111,19 +116,22 @@ const ALPHANUM: Class = Class::ALPHA.or(Class::DIGIT);
 
 // IPv4address = 1*3DIGIT "." 1*3DIGIT "." 1*3DIGIT "." 1*3DIGIT
 fn ipv4(bytes: &[u8]) -> Option<Ipv4Addr> {
-    let mut octets = [0u8; 4];
-    let mut groups = bytes.split(|&b| b == b'.');
-    for octet in &mut octets {
-        let group = groups.next()?;
-        if group.is_empty() || group.len() > 3 {
-            return None;
+    let (mut address, mut octet, mut digits, mut dots) = (0u32, 0u32, 0u8, 0u8);
+    for &byte in bytes {
+        match byte {
+            b'0'..=b'9' if digits < 3 => {
+                octet = octet.wrapping_mul(10).wrapping_add((byte & 0xf).into());
+                digits = digits.wrapping_add(1);
+            }
+            b'.' if digits > 0 && octet < 256 && dots < 3 => {
+                address = address << 8 | octet;
+                (octet, digits) = (0, 0);
+                dots = dots.wrapping_add(1);
+            }
+            _ => return None,
         }
-        *octet = group.iter().try_fold(0u8, |sum, digit| {
-            let digit = digit.is_ascii_digit().then(|| digit.wrapping_sub(b'0'))?;
-            sum.checked_mul(10)?.checked_add(digit)
-        })?;
     }
-    groups.next().is_none().then(|| octets.into())
+    (digits > 0 && octet < 256 && dots == 3).then(|| (address << 8 | octet).into())
 }
 
 fn ipv6(bytes: &[u8]) -> Option<Ipv6Addr> {

@@ -1,6 +1,8 @@
 //! Keep-alives and wake-ups of a client (RFC 5626 §4.4, RFC 6223), and clocks that jump.
 #![allow(
     clippy::arithmetic_side_effects,
+    clippy::string_slice,
+    clippy::cast_possible_truncation,
     clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used

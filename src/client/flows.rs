@@ -469,7 +469,7 @@ impl Engine<'_> {
         }
     }
 
-    /// `Client::flow_closed`, and what follows when we close one.
+    /// A flow is gone: the driver or the client closed it.
     pub(crate) fn flow_gone(&mut self, id: FlowId) {
         let Some(at) = self.core.flows.iter().position(|flow| flow.id == id) else {
             return;
@@ -569,6 +569,18 @@ impl Engine<'_> {
         if self.core.closing.push_back((id, why)).is_err() {
             count!(self, flows_refused);
         }
+    }
+
+    /// `Client::flow_closed`. A close that waits to be polled is no longer wanted: the driver may
+    /// use the number again.
+    pub(crate) fn flow_closed(&mut self, id: FlowId) {
+        for _ in 0..self.core.closing.len() {
+            if let Some(close) = self.core.closing.pop_front().filter(|(of, _)| *of != id) {
+                // It was there before.
+                let _ = self.core.closing.push_back(close);
+            }
+        }
+        self.flow_gone(id);
     }
 
     /// `Client::network_changed`: every flow is worthless, every address given out is wrong.

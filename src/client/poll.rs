@@ -461,10 +461,11 @@ impl<'a> Engine<'a> {
     /// a flow that failed before a transaction timed out has its request sent again.
     fn step(&mut self) -> Step {
         let transactions = self.txns.iter().filter_map(Txn::deadline).min();
-        if let (Some(flows), Some(transactions)) = (self.flows_deadline(), transactions)
-            && flows < transactions
-            && self.step_flows() == Step::Done
-        {
+        let flow_first = match (self.flows_deadline(), transactions) {
+            (Some(flow), Some(transaction)) => flow < transaction,
+            _ => false,
+        };
+        if flow_first && self.step_flows() == Step::Done {
             return Step::Done;
         }
         for step in [

@@ -98,8 +98,8 @@ fn serve(bare: &mut Bare, millis: u64, said: &[(&str, &str)]) -> (u32, u32) {
             break;
         };
         bare.run(due.since(bare.now));
-        let sent = bare.sent[seen..].to_vec();
-        for (_, _, bytes) in sent {
+        let fresh = bare.sent[seen..].to_vec();
+        for (_, _, bytes) in fresh {
             match Sip::parse(&bytes) {
                 Some(sip) if sip.method() == Some("REGISTER") => {
                     refreshes += 1;

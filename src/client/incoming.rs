@@ -149,7 +149,7 @@ impl Engine<'_> {
             cpim_from: cpim
                 .and_then(|cpim| cpim.from().ok())
                 .map(|from| from.uri.as_bytes()),
-            called: called(&served),
+            called: called(served),
             subject: subject.or_else(|| message.header(Name::Subject)),
             content_type,
             content_encoding,
@@ -235,8 +235,8 @@ impl Engine<'_> {
         // To is the sender's word: a report speaks for an identity only if it is one of ours.
         let account = self.core.account.get(&self.arena, Field::ImAddress);
         let mut own = heapless::Vec::<u8, 256>::new();
-        let recipient = match Uri::parse(called(&served)) {
-            Ok(uri) if self.is_own(&uri) => called(&served),
+        let recipient = match Uri::parse(called(served)) {
+            Ok(uri) if self.is_own(&uri) => called(served),
             _ if own.extend_from_slice(account).is_ok() => &own,
             _ => return none,
         };

@@ -103,7 +103,7 @@ pub(crate) struct Served<'m, 'b> {
 
 impl Served<'_, '_> {
     /// The tag in the To of its response, if ours is this one.
-    fn to_tag(&self, tag: u32) -> ToTag {
+    fn to_tag(self, tag: u32) -> ToTag {
         if self.essentials.to.tag().is_some() {
             ToTag::Theirs
         } else {

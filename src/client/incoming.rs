@@ -149,7 +149,7 @@ impl Engine<'_> {
             cpim_from: cpim
                 .and_then(|cpim| cpim.from().ok())
                 .map(|from| from.uri.as_bytes()),
-            called: called(served),
+            called: called(&served),
             subject: subject.or_else(|| message.header(Name::Subject)),
             content_type,
             content_encoding,

@@ -63,6 +63,7 @@ impl core::error::Error for ConfigError {}
 /// A limit of this client, see [`limits`](crate::limits) for each one's default and cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[non_exhaustive]
 pub enum Limit {
     /// Transactions at once (`TXNS` of the storage).
@@ -80,6 +81,7 @@ pub enum Limit {
 /// Why a command was refused; nothing has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[non_exhaustive]
 pub enum CommandError {
     /// No such message, challenge or path (or not any more).
@@ -153,6 +155,7 @@ impl core::error::Error for CommandError {}
 /// Why an operation ended without success; it comes inside an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[non_exhaustive]
 pub enum Failure {
     /// The peer answered with this final status.

@@ -72,6 +72,7 @@
 //! | `defmt` | no | `defmt::Format` on ids, errors and events |
 //! | `log` | no | nothing yet |
 //! | `arbitrary` | no | `Arbitrary` on inputs, and random sequences of operations in the test kit |
+#![forbid(unsafe_code)]
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(

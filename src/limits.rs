@@ -15,8 +15,9 @@
 //! | `REMEMBERED`: answers to repeat, and message ids seen | 132 | 256 | 36 | the oldest is forgotten and counted |
 //! | `ARENA`: octets of requests, answers, account and registration | 5120 | 32768 | 1 | `Full`, or 480/500 to the peer |
 //!
-//! Of `TXNS` rows for requests, one for each next hop is kept for its REGISTER; one transaction is
-//! kept for requests of our own, and INVITEs have half of the transactions at the most. Reports have
+//! Of `TXNS` rows for requests, one for each next hop is kept for its REGISTER; messages of ours
+//! leave one transaction to REGISTER and one to peers, peers leave us one, and INVITEs have half of
+//! the transactions at the most. Reports have
 //! half of the rows at the most; the next ones wait. With each of `TXNS` come four messages of ours
 //! whose reports are waited for; the oldest gives way, its window closes and is counted.
 //!
@@ -24,7 +25,7 @@
 //!
 //! | limit | value | bytes each | when it is met |
 //! |---|---|---|---|
-//! | [`MAX_PATHS`] | 2 | 480 | `ConfigError::NextHops` |
+//! | [`MAX_PATHS`] | 2 | 424 | `ConfigError::NextHops` |
 //! | [`MAX_FLOWS`] | 4 | 232 | the flow is closed and counted |
 //! | [`MAX_CANDIDATES`] of one next hop | 64 | none | the list counts as ended |
 //! | [`EVENTS`] that wait | 8 | 40 | `Busy`, `Item::Later`; nothing is lost |
@@ -66,6 +67,9 @@ pub const RESERVE: usize = crate::im::tags::PAGER_LIMIT;
 /// The longest digest challenge that is answered, in bytes. It is kept, and what it makes longer is
 /// every request.
 pub const MAX_CHALLENGE: usize = 512;
+
+/// Octets of the arena that requests of ours leave to the answers for peers.
+pub(crate) const ANSWER: usize = 768;
 
 /// Stateless answers that may wait to be polled.
 pub(crate) const ONE_SHOTS: usize = 4;

@@ -84,10 +84,19 @@ const DELIVERED: SendOutcome = SendOutcome::Delivered { status: 200 };
 
 // What is asked for, and what is answered.
 
+/// What is asked for, how, and the algorithm and qop of the answer.
+type Row = (
+    &'static str,
+    Qop,
+    &'static [Algorithm],
+    &'static str,
+    Option<&'static str>,
+);
+
 #[test]
 fn each_kind_of_challenge_is_answered_as_it_asks() {
     use Algorithm::{Md5, Md5Sess, Sha256, Sha256Sess};
-    let rows: [(&str, Qop, &[Algorithm], &str, Option<&str>); 11] = [
+    let rows: [Row; 11] = [
         ("no qop", Qop::Absent, &[Md5], "MD5", None),
         ("auth", Qop::Auth, &[Md5], "MD5", Some("auth")),
         (

@@ -576,11 +576,8 @@ impl<S: Storage> Run<S> {
         }
         // The longest of what is left: ten minutes for a report that had to wait.
         self.run(700_000);
-        for (_, message) in self
-            .messages
-            .iter()
-            .filter(|(_, message)| message.end.is_none())
-        {
+        let endless = self.messages.values().find(|message| message.end.is_none());
+        if let Some(message) = endless {
             panic!(
                 "{:?} of {} ms never ends",
                 message.text,
@@ -741,7 +738,7 @@ fn one(seed: u64) -> Tally {
         }
     }
     let _again = Again(seed);
-    if seed % 3 == 0 {
+    if seed.is_multiple_of(3) {
         whole(seed, || Box::new(Small::new()))
     } else {
         whole(seed, || Box::new(Standard::new()))

@@ -2,6 +2,8 @@
 //! RFC 3261 §18.1.1).
 #![allow(
     clippy::arithmetic_side_effects,
+    clippy::string_slice,
+    clippy::cast_possible_truncation,
     clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used

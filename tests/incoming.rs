@@ -2,6 +2,7 @@
 #![allow(
     clippy::arithmetic_side_effects,
     clippy::indexing_slicing,
+    clippy::panic,
     clippy::unwrap_used
 )]
 
@@ -388,6 +389,23 @@ fn a_retransmission_is_answered_with_the_same_bytes() {
         let to = |sip: &Sip| sip.header("To").unwrap().to_string();
         let own_tag = to(&sip) != to(&later);
         assert_eq!(own_tag, to(&Sip::parse(&first).unwrap()) != to(&later));
+    }
+}
+
+/// The origin of the clock is the caller's: 1970, the start of the device, or any other time.
+#[test]
+fn a_retransmission_is_known_at_any_time() {
+    for start in [0, EPOCH, (1_u64 << 40) - 10_000, u64::MAX / 2] {
+        let mut rig = Rig::new(Transport::Udp, |config| config);
+        rig.now = oma_im::time::Instant::from_millis(start);
+        rig.register();
+        let message = rig.message(TEXT, b"Hello").to_bytes();
+        for (after, handed_out) in [(0, 1), (20_000, 1), (33_000, 2)] {
+            rig.now = oma_im::time::Instant::from_millis(start + after);
+            rig.receive(&message);
+            assert_eq!(rig.status(), 200);
+            assert_eq!(rig.inbox.len(), handed_out, "{start} + {after}");
+        }
     }
 }
 

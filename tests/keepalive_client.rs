@@ -1,6 +1,8 @@
 //! Keep-alives and wake-ups of a client (RFC 5626 §4.4, RFC 6223), and clocks that jump.
 #![allow(
     clippy::arithmetic_side_effects,
+    clippy::string_slice,
+    clippy::cast_possible_truncation,
     clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used
@@ -96,7 +98,8 @@ fn serve(bare: &mut Bare, millis: u64, said: &[(&str, &str)]) -> (u32, u32) {
             break;
         };
         bare.run(due.since(bare.now));
-        for (_, _, bytes) in bare.sent[seen..].to_vec() {
+        let fresh = bare.sent[seen..].to_vec();
+        for (_, _, bytes) in fresh {
             match Sip::parse(&bytes) {
                 Some(sip) if sip.method() == Some("REGISTER") => {
                     refreshes += 1;

@@ -142,3 +142,42 @@ fn owned_values_travel() {
     travels::<OwnedOutput>();
     travels::<OwnedItem>();
 }
+
+// Whatever the client may say is owned without a loss: drawn values of every kind.
+#[test]
+fn every_output_can_be_owned() {
+    use arbitrary::{Arbitrary, Unstructured};
+    use oma_im::client::IncomingMessage;
+    use oma_im::testkit::rng::Rng;
+    let mut rng = Rng::new(1);
+    for _ in 0..500 {
+        let bytes: Vec<u8> = (0..40).flat_map(|_| rng.next_u64().to_le_bytes()).collect();
+        let mut u = Unstructured::new(&bytes);
+        let output = Output::arbitrary(&mut u).unwrap();
+        match (output, OwnedOutput::from(output)) {
+            (
+                Output::Event(Event::Report(report)),
+                OwnedOutput::Event(OwnedEvent::Report(owned)),
+            ) => {
+                assert_eq!(owned.message_id, report.message_id);
+                assert_eq!(owned.recipient, report.recipient);
+                assert_eq!(
+                    (owned.id, owned.disposition),
+                    (report.id, report.disposition)
+                );
+            }
+            (Output::Transmit { bytes, .. }, OwnedOutput::Transmit { bytes: owned, .. }) => {
+                assert_eq!(owned, bytes);
+            }
+            (output, owned) => assert_eq!(
+                format!("{output:?}").split([' ', '(']).next(),
+                format!("{owned:?}").split([' ', '(']).next()
+            ),
+        }
+        let message = IncomingMessage::arbitrary(&mut Unstructured::new(&bytes)).unwrap();
+        let owned = message.into_owned();
+        assert_eq!(owned.body, message.body);
+        assert_eq!(owned.message_id.as_deref(), message.message_id);
+        assert_eq!(owned, message.into_owned_in(&Bytes::from(bytes.clone())));
+    }
+}

@@ -1,6 +1,7 @@
 //! Registration (RFC 3261 §10, RFC 3608, RFC 5626), as the wire and the application see it.
 #![allow(
     clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
     clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used

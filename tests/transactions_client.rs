@@ -2,6 +2,8 @@
 //! count, and what a peer sees that repeats itself.
 #![allow(
     clippy::arithmetic_side_effects,
+    clippy::string_slice,
+    clippy::cast_possible_truncation,
     clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used

@@ -8,7 +8,7 @@
 
 use heapless::{Deque, Vec};
 
-use crate::arena::{Arena, Block, NoRoom};
+use crate::arena::{Arena, Block, Blocks, NoRoom};
 use crate::client::account::Account;
 use crate::client::flows::{Flow, Path};
 use crate::client::records::Record;
@@ -26,6 +26,7 @@ use crate::id::{FlowId, PathId};
 use crate::limits::{EVENTS, EVENTS_PER_STEP, MAX_FLOWS, MAX_PATHS, ONE_SHOTS, PEERS};
 use crate::sip::transaction::Timers;
 use crate::time::Instant;
+use crate::wire::sink::TooSmall;
 
 /// The decisions of the integrator that are not text.
 #[derive(Clone, Copy, Debug)]
@@ -322,15 +323,40 @@ impl Engine<'_> {
         self.free_request()
     }
 
-    /// A row for a request that came in; the last one is for requests of our own.
-    pub(crate) fn server_txn(&mut self) -> Option<usize> {
+    /// A new block, if need be at the cost of tickets that nothing is under way for.
+    pub(crate) fn keep(
+        &mut self,
+        mut write: impl FnMut(Blocks<'_>, &mut [u8]) -> Result<usize, TooSmall>,
+    ) -> Result<Block, NoRoom> {
+        match self.arena.alloc_from(&mut write) {
+            Err(NoRoom::Bytes { needed, .. }) if self.make_room(needed) => {
+                self.arena.alloc_from(&mut write)
+            }
+            done => done,
+        }
+    }
+
+    /// Whether a request of ours finds a transaction. A message leaves one to peers and one to
+    /// REGISTER, so that neither waits for servers that do not answer.
+    pub(crate) fn may_launch(&self, request: &Request) -> bool {
+        let kept = if request.is_pager() { 2 } else { 0 };
+        self.usable_txns() > kept.min(self.txns.len().saturating_sub(1))
+    }
+
+    /// Transactions that are free or can give way.
+    fn usable_txns(&self) -> usize {
         let usable = |txn: &&Txn| {
             matches!(
                 txn.machine,
                 Machine::Free | Machine::Client { request: None, .. }
             )
         };
-        if self.txns.iter().filter(usable).count() > 1 {
+        self.txns.iter().filter(usable).count()
+    }
+
+    /// A row for a request that came in; the last one is for requests of our own.
+    pub(crate) fn server_txn(&mut self) -> Option<usize> {
+        if self.usable_txns() > 1 {
             self.free_txn()
         } else {
             None

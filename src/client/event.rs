@@ -17,6 +17,7 @@ use crate::wire::imdn::Disposition;
 /// What `poll_output` wants next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub enum Output<'a> {
     /// Send these bytes on this flow, whole: one datagram, or next on the stream.
     Transmit {
@@ -48,6 +49,7 @@ pub enum Output<'a> {
 /// A flow that the client wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct Open<'a> {
     /// To be named in the answer.
     pub id: OpenId,
@@ -71,6 +73,7 @@ pub struct Open<'a> {
 /// What a flow is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub enum Purpose {
     /// Registration and everything after it.
     Main,
@@ -81,6 +84,7 @@ pub enum Purpose {
 /// Why a flow is to be closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub enum CloseReason {
     /// A ping was not answered (RFC 5626 §4.4.1).
     NoPong,
@@ -97,6 +101,7 @@ pub enum CloseReason {
 /// Whether the far end proved its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub enum Verified {
     /// The certificate shows `verify_name`.
     Yes,
@@ -120,6 +125,7 @@ pub enum Direction {
 /// How a flow came to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub enum Origin {
     /// The client asked for it.
     Asked(OpenId),
@@ -132,6 +138,7 @@ pub enum Origin {
 /// A flow that is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct FlowInfo {
     /// How it came to be.
     pub origin: Origin,
@@ -169,6 +176,7 @@ pub enum OpenFailure {
 /// When the client has to be called, and how exactly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct Deadline {
     /// Call `timeout` at this time.
     pub at: Instant,
@@ -181,6 +189,7 @@ pub struct Deadline {
 /// What a deadline is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub enum Wake {
     /// A retransmission or the end of a transaction.
     Transaction,
@@ -197,6 +206,7 @@ pub enum Wake {
 /// Something happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[non_exhaustive]
 pub enum Event<'a> {
     /// The registration of a path changed.
@@ -253,6 +263,7 @@ pub enum Event<'a> {
     /// `adopt_registration` was taken: these Contact parameters have to be in the registration.
     OwnerMustRegister {
         /// The feature tag (5.2.4, 8.1.1).
+        #[cfg_attr(feature = "arbitrary", arbitrary(value = crate::im::tags::FEATURE_TAG))]
         feature_tag: &'static str,
     },
 }
@@ -260,6 +271,7 @@ pub enum Event<'a> {
 /// How a registration changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub enum RegistrationChange<'a> {
     /// The first 200, or the first after a loss.
     Registered {
@@ -289,6 +301,7 @@ pub enum RegistrationChange<'a> {
 /// How a message ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub enum SendOutcome {
     /// 200 or another 2xx but 202: it reached the far side, or a server.
     Delivered {
@@ -306,6 +319,7 @@ pub enum SendOutcome {
 /// A report on a message of ours (RFC 5438 §11).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct Report<'a> {
     /// The message; `None`: none that is waited for.
     pub id: Option<SendId>,
@@ -322,6 +336,7 @@ pub struct Report<'a> {
 /// How a report of ours ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub enum ReportOutcome {
     /// The server took it.
     Sent,
@@ -337,6 +352,7 @@ pub enum ReportOutcome {
 /// Whether a message came over a path of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub enum Trust {
     /// It came on a flow of a registered path.
     Path,
@@ -347,6 +363,7 @@ pub enum Trust {
 /// What `receive` made of the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct Received<'b> {
     /// How many bytes are done with; on a stream present the rest again, with more behind it.
     pub consumed: usize,
@@ -357,6 +374,7 @@ pub struct Received<'b> {
 /// Content that came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[allow(clippy::large_enum_variant)] // It lives for one match in the caller's loop.
 pub enum Item<'b> {
     /// Nothing for the application. If bytes are left, present them again after a drain.
@@ -375,6 +393,7 @@ pub enum Item<'b> {
 /// A pager mode message (OMA IM 8.2; RFC 3428 §7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct IncomingMessage<'b> {
     /// To be named in `refuse`, `delivered` and `displayed`.
     pub id: IncomingId,
@@ -413,6 +432,7 @@ pub struct IncomingMessage<'b> {
 /// Whether a message came in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub enum Validity {
     /// It did, or that cannot be told.
     Current,
@@ -423,6 +443,7 @@ pub enum Validity {
 /// What a look at the bytes of a text says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub enum TextCheck {
     /// Text, and UTF-8.
     Utf8,
@@ -435,6 +456,7 @@ pub enum TextCheck {
 /// Which reports are wanted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct Wanted {
     /// A positive delivery report.
     pub delivery: Want,

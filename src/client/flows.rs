@@ -7,7 +7,7 @@
 //! of one next hop is at its end, the other one is tried, if it is not registered by itself
 //! (outbound), and then the wait of RFC 5626 §4.5 begins.
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use crate::arena::Block;
 use crate::client::credentials::AuthPlace;
@@ -55,10 +55,9 @@ pub(crate) struct Path {
     pub(crate) cseq: u32,
     /// The random part of our Contact user.
     pub(crate) contact: u32,
-    /// Our address as the server sees it, when the Contact shows that (`Nat::Rewrite`).
-    pub(crate) public: Option<SocketAddr>,
-    /// Our address as the server saw it last, once the application was told.
-    pub(crate) mapped: Option<SocketAddr>,
+    /// Our address on this flow as the server sees it, where that is another one. The application
+    /// was told, and with `Nat::Rewrite` the Contact shows it.
+    pub(crate) mapped: Option<Place>,
     pub(crate) rewrite: Rewrite,
     pub(crate) route: Option<Block>,
     pub(crate) associated: Option<Block>,
@@ -74,8 +73,30 @@ pub(crate) enum Rewrite {
     /// It shows a new address for the first time, and takes this one back.
     UnderWay {
         /// The address that the last one showed.
-        old: SocketAddr,
+        old: Place,
     },
+}
+
+/// An address and a port, without what `SocketAddr` keeps beside them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    ip: IpAddr,
+    port: u16,
+}
+
+impl From<SocketAddr> for Place {
+    fn from(address: SocketAddr) -> Self {
+        Self {
+            ip: address.ip(),
+            port: address.port(),
+        }
+    }
+}
+
+impl From<Place> for SocketAddr {
+    fn from(place: Place) -> Self {
+        Self::new(place.ip, place.port)
+    }
 }
 
 /// Whether a path has its main flow.
@@ -145,7 +166,6 @@ impl Path {
             tag: 0,
             cseq: 0,
             contact: 0,
-            public: None,
             mapped: None,
             rewrite: Rewrite::Settled,
             route: None,
@@ -237,7 +257,7 @@ impl Engine<'_> {
             return;
         };
         path.reopen = None;
-        path.public = None;
+        path.mapped = None;
         path.rewrite = Rewrite::Settled;
         let long = core::mem::replace(&mut path.long, LongFlow::None);
         if let LongFlow::Open { flow } = long {
@@ -449,7 +469,7 @@ impl Engine<'_> {
         }
     }
 
-    /// `Client::flow_closed`, and what follows when we close one.
+    /// A flow is gone: the driver or the client closed it.
     pub(crate) fn flow_gone(&mut self, id: FlowId) {
         let Some(at) = self.core.flows.iter().position(|flow| flow.id == id) else {
             return;
@@ -551,6 +571,18 @@ impl Engine<'_> {
         }
     }
 
+    /// `Client::flow_closed`. A close that waits to be polled is no longer wanted: the driver may
+    /// use the number again.
+    pub(crate) fn flow_closed(&mut self, id: FlowId) {
+        for _ in 0..self.core.closing.len() {
+            if let Some(close) = self.core.closing.pop_front().filter(|(of, _)| *of != id) {
+                // It was there before.
+                let _ = self.core.closing.push_back(close);
+            }
+        }
+        self.flow_gone(id);
+    }
+
     /// `Client::network_changed`: every flow is worthless, every address given out is wrong.
     pub(crate) fn network_changed(&mut self) {
         while let Some(id) = self.core.flows.first().map(|flow| flow.id) {
@@ -564,7 +596,6 @@ impl Engine<'_> {
             };
             let was = core::mem::replace(&mut path.state, PathState::Down);
             path.long = LongFlow::None;
-            path.public = None;
             path.mapped = None;
             path.rewrite = Rewrite::Settled;
             path.failover = None;

@@ -361,7 +361,7 @@ impl Engine<'_> {
         // The type goes before the document: its boundary is needed to read it.
         let kind = served.message.header(Name::ContentType).unwrap_or_default();
         let head = kind.len().min(usize::from(u8::MAX));
-        let written = self.arena.alloc_with(|out| {
+        let written = self.keep(|_, out| {
             let needed = head.saturating_add(1);
             let small = crate::wire::sink::TooSmall { needed };
             let (first, rest) = out.split_at_mut_checked(needed).ok_or(small)?;
@@ -400,6 +400,9 @@ impl Engine<'_> {
     ) -> Item<'b> {
         let body = served.message.body();
         if is_report_type(&media) || media.is(b"message", b"cpim") {
+            // Documents shrink to a quarter or so; who claims more than that gets no more.
+            let most = self.arena.capacity() / 2;
+            self.make_room(body.len().saturating_mul(4).min(most));
             let mut report = false;
             // Inflated once to see what it is, and again if it is a report: within what the arena
             // has free either way.

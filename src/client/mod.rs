@@ -252,7 +252,7 @@ impl<S: Storage> Client<S> {
     pub fn flow_closed(&mut self, now: Instant, flow: FlowId) {
         let mut engine = self.engine();
         engine.tick(now);
-        engine.flow_gone(flow);
+        engine.flow_closed(flow);
     }
 
     /// The local address or the network changed: every flow is closed and every path is built anew.
@@ -483,6 +483,7 @@ impl<S: Storage> Client<S> {
 /// How much of the storage is in use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct Usage {
     /// Transactions under way. A completed one of ours (RFC 3261 §17.1.2.2, Timer K) is not
     /// counted: it gives way when room is needed.

@@ -461,16 +461,16 @@ impl<'a> Engine<'a> {
     /// a flow that failed before a transaction timed out has its request sent again.
     fn step(&mut self) -> Step {
         let transactions = self.txns.iter().filter_map(Txn::deadline).min();
-        let (first, second): (fn(&mut Self) -> Step, fn(&mut Self) -> Step) =
-            match (self.flows_deadline(), transactions) {
-                (Some(flows), Some(transactions)) if flows < transactions => {
-                    (Self::step_flows, Self::step_transactions)
-                }
-                _ => (Self::step_transactions, Self::step_flows),
-            };
+        let flow_first = match (self.flows_deadline(), transactions) {
+            (Some(flow), Some(transaction)) => flow < transaction,
+            _ => false,
+        };
+        if flow_first && self.step_flows() == Step::Done {
+            return Step::Done;
+        }
         for step in [
-            first,
-            second,
+            Self::step_transactions,
+            Self::step_flows,
             Self::step_leaving,
             Self::step_waits,
             Self::step_reports,

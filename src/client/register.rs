@@ -11,7 +11,7 @@ use crate::arena::{Block, NoRoom};
 use crate::client::account::Field;
 use crate::client::engine::{Engine, Policy, Role, Row};
 use crate::client::event::CloseReason;
-use crate::client::flows::{PathState, Rewrite};
+use crate::client::flows::{Flow, Path, PathState, Place, Rewrite};
 use crate::client::records::Record;
 use crate::client::requests::failure;
 use crate::client::slots::{Request, RequestKind, RequestState};
@@ -352,7 +352,7 @@ impl Engine<'_> {
             _ => path.registration.expires(),
         };
         let transport = flow.transport;
-        let address = path.public.unwrap_or(flow.local);
+        let address = self.shown(path, flow);
         let (call_id, tag, contact) = (path.call_id, path.tag, path.contact);
         let rewrite = path.rewrite;
         let key = self.core.policy.key;
@@ -393,7 +393,7 @@ impl Engine<'_> {
                 let old_contact = OldContact {
                     key,
                     user: contact,
-                    address: old,
+                    address: old.into(),
                     transport,
                 };
                 w.header(Name::Contact, old_contact);
@@ -677,7 +677,23 @@ impl Engine<'_> {
     /// The address that the Contact of a path shows.
     fn contact_address(&self, path_id: PathId) -> Option<SocketAddr> {
         let flow = self.flow(self.main_flow(path_id)?)?;
-        Some(self.path(path_id)?.public.unwrap_or(flow.local))
+        Some(self.shown(self.path(path_id)?, flow))
+    }
+
+    fn shown(&self, path: &Path, flow: &Flow) -> SocketAddr {
+        match path.mapped {
+            Some(mapped) if self.rewrites(flow.transport) => mapped.into(),
+            Some(_) | None => flow.local,
+        }
+    }
+
+    /// Whether the Contact shows our address as the server sees it.
+    fn rewrites(&self, transport: Transport) -> bool {
+        match self.core.policy.nat {
+            Nat::Rewrite => true,
+            Nat::Auto => transport == Transport::Udp && !self.is_outbound(),
+            Nat::Outbound | Nat::Leave => false,
+        }
     }
 
     /// Service-Route and P-Associated-URI of a 200.
@@ -775,11 +791,7 @@ impl Engine<'_> {
             return;
         };
         let (local, transport) = (flow.local, flow.transport);
-        let rewrite = match self.core.policy.nat {
-            Nat::Rewrite => true,
-            Nat::Auto => transport == Transport::Udp && !self.is_outbound(),
-            Nat::Outbound | Nat::Leave => false,
-        };
+        let rewrites = self.rewrites(transport);
         let now = self.core.now;
         let Some(path) = self.path_mut(path_id) else {
             return;
@@ -788,26 +800,21 @@ impl Engine<'_> {
         let Some(seen) = message.via().ok().and_then(|via| mapped(&via, local)) else {
             return;
         };
-        let told = path.mapped.unwrap_or(local);
-        let given = path.public.unwrap_or(local);
-        if seen != told {
-            path.mapped = Some(seen);
+        let known = path.mapped.unwrap_or(local.into());
+        if Place::from(seen) == known {
+            return;
         }
-        if rewrite && seen != given {
-            path.public = Some(seen);
-        }
-        if seen != told {
-            self.emit(Record::Mapped {
-                path: path_id,
-                address: seen,
-            });
-        }
+        path.mapped = Some(seen.into());
+        self.emit(Record::Mapped {
+            path: path_id,
+            address: seen,
+        });
         // Once: where every REGISTER is seen at another address, the next one waits its time.
-        if rewrite && seen != given && last == Rewrite::Settled {
+        if rewrites && last == Rewrite::Settled {
             let Some(path) = self.path_mut(path_id) else {
                 return;
             };
-            path.rewrite = Rewrite::UnderWay { old: given };
+            path.rewrite = Rewrite::UnderWay { old: known };
             let step = path.registration.refresh(now);
             self.registration_step(path_id, step);
         }
@@ -816,8 +823,7 @@ impl Engine<'_> {
     /// RFC 5626 §4.2.1: further flows only with a registrar that has shown that it knows them.
     fn start_second_path(&mut self, path_id: PathId, message: &Message<'_>) {
         let second = PathId(1);
-        let idle =
-            |path: &crate::client::flows::Path| path.registration.state() == State::Unregistered;
+        let idle = |path: &Path| path.registration.state() == State::Unregistered;
         if path_id == PathId(0)
             && self.core.policy.hops > 1
             && self.is_outbound()

@@ -19,6 +19,7 @@ use crate::error::{CommandError, Failure};
 use crate::id::IncomingId;
 use crate::im::imdn::ReportKind;
 use crate::im::pager;
+use crate::limits::RESERVE;
 use crate::sip::draft::Cuts;
 use crate::time::Instant;
 use crate::wire::name::Status;
@@ -237,6 +238,17 @@ impl Engine<'_> {
         let Ok(block) = written else {
             return Step::Nothing;
         };
+        // As for a message: the attempt is written beside the draft, and answers come first.
+        // What is under way will give its octets back; only without it other tickets have to.
+        let waiting = self
+            .requests
+            .iter()
+            .any(|request| request.is_pager() && request.state != RequestState::Free);
+        let room = self.arena.available() >= RESERVE || !waiting && self.make_room(RESERVE);
+        if !room {
+            self.arena.free(block);
+            return Step::Nothing;
+        }
         let order = self.next_id();
         let since = self.core.now;
         if let Some(request) = self.requests.get_mut(row.0) {

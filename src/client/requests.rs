@@ -19,6 +19,7 @@ use crate::config::{EndToEnd, KeepAlive, Transport};
 use crate::error::Failure;
 use crate::id::{FlowId, PathId};
 use crate::im::tags::{PAGER_LIMIT, WARNING_ANONYMITY};
+use crate::limits::ANSWER;
 use crate::sip::draft::{self, Hop, KeepOffer};
 use crate::sip::transaction::{ClientAction, NonInviteClient, client};
 use crate::wire::header::{RetryAfter, Warning};
@@ -178,11 +179,28 @@ impl Engine<'_> {
         let Some(flow) = self.flow_for(path, main, size) else {
             return Launch::Wait;
         };
-        if self.free_txn().is_none() {
+        if !self.may_launch(&request) {
             return Launch::Wait;
         }
-        self.make_room(size);
+        if !self.leaves_room(&request, size) {
+            return Launch::Wait;
+        }
         self.send(row, path, flow)
+    }
+
+    /// Whether the arena has room for a request of `size` beside its draft, and then still for the
+    /// answer to a peer. The first of the messages under way goes in any case: what it needs was
+    /// there when it was taken.
+    fn leaves_room(&mut self, request: &Request, size: usize) -> bool {
+        let under_way =
+            |other: &Request| other.is_pager() && matches!(other.state, RequestState::InFlight);
+        if !request.is_pager() || !self.requests.iter().any(under_way) {
+            self.make_room(size);
+            return true;
+        }
+        let draft = request.block.map_or(0, |block| self.arena.get(block).len());
+        let grows = size.saturating_sub(draft);
+        self.arena.available() >= size.max(grows.saturating_add(ANSWER))
     }
 
     /// Writes the attempt and starts its transaction.

@@ -4,7 +4,6 @@
 //! wrong with it is the answer to the command, and nothing has changed then. From there on it is a
 //! row of the request table (see [`crate::client::requests`]).
 
-use crate::arena::{Blocks, NoRoom};
 use crate::client::account::Field;
 use crate::client::engine::{Engine, Row, full};
 use crate::client::event::SendOutcome;
@@ -59,40 +58,36 @@ impl Engine<'_> {
         let fresh = self.fresh();
         let account = self.core.account;
         let mut cuts = Cuts::NONE;
-        let mut draft = |blocks: Blocks<'_>, out: &mut [u8]| {
-            let text = account
-                .block()
-                .map(|block| blocks.get(block))
-                .unwrap_or_default();
-            let str = |field| core::str::from_utf8(account.slice(text, field)).unwrap_or("");
-            let configured = Some(str(Field::DisplayName)).filter(|name| !name.is_empty());
-            let identity = message.identity.unwrap_or(str(Field::ImAddress));
-            let parts = Parts {
-                target,
-                identity: UriText::new(identity).unwrap_or(target),
-                display: display.or_else(|| Quoted::new(configured?).ok()),
-                user_agent: Text::new(str(Field::UserAgent)).unwrap_or(const { Text::fixed("") }),
-                content_type,
-                body: message.body,
-                anonymity: message.anonymity,
-                reports: message.reports,
-                wrap: message.wrap,
-                subject,
-                expires: message.expires,
-                date,
-                fresh: &fresh,
-            };
-            let (len, new) = pager::message(&parts, out)?;
-            cuts = new;
-            Ok(len)
-        };
-        let block = match self.arena.alloc_from(&mut draft) {
-            Err(NoRoom::Bytes { needed, .. }) if self.make_room(needed) => {
-                self.arena.alloc_from(&mut draft)
-            }
-            done => done,
-        };
-        let block = block.map_err(full)?;
+        let block = self
+            .keep(|blocks, out| {
+                let text = account
+                    .block()
+                    .map(|block| blocks.get(block))
+                    .unwrap_or_default();
+                let str = |field| core::str::from_utf8(account.slice(text, field)).unwrap_or("");
+                let configured = Some(str(Field::DisplayName)).filter(|name| !name.is_empty());
+                let identity = message.identity.unwrap_or(str(Field::ImAddress));
+                let parts = Parts {
+                    target,
+                    identity: UriText::new(identity).unwrap_or(target),
+                    display: display.or_else(|| Quoted::new(configured?).ok()),
+                    user_agent: Text::new(str(Field::UserAgent))
+                        .unwrap_or(const { Text::fixed("") }),
+                    content_type,
+                    body: message.body,
+                    anonymity: message.anonymity,
+                    reports: message.reports,
+                    wrap: message.wrap,
+                    subject,
+                    expires: message.expires,
+                    date,
+                    fresh: &fresh,
+                };
+                let (len, new) = pager::message(&parts, out)?;
+                cuts = new;
+                Ok(len)
+            })
+            .map_err(full)?;
         let id = SendId(self.next_id());
         let privacy = match message.anonymity {
             Anonymity::None => Privacy::None,

@@ -231,9 +231,7 @@ impl Engine<'_> {
         };
         let (message, source) = (served.message, served.source);
         let to_tag = served.to_tag(tag);
-        let written = self
-            .arena
-            .alloc_with(|out| response(out, message, source, code, to_tag, extra));
+        let written = self.keep(|_, out| response(out, message, source, code, to_tag, extra));
         let slot = match served.method {
             // Its answer is kept as well: not at the cost of a request of ours.
             Method::Invite if self.arena.available() < RESERVE.saturating_mul(2) => None,
@@ -327,9 +325,7 @@ impl Engine<'_> {
             Ok(to) if to.tag().is_some() => ToTag::Theirs,
             Ok(_) | Err(_) => ToTag::Ours(self.echo_tag(message)),
         };
-        let written = self
-            .arena
-            .alloc_with(|out| response(out, message, source, code, to_tag, extra));
+        let written = self.keep(|_, out| response(out, message, source, code, to_tag, extra));
         match written {
             Ok(block) => self.one_shot(flow, OneShotBytes::Block(block)),
             Err(_) => {
@@ -526,8 +522,8 @@ impl Engine<'_> {
     /// Remembers the answer of a finished transaction; the oldest gives way.
     pub(crate) fn remember(&mut self, echo: Echo) {
         let now = self.core.now;
-        // Timer J is the same for all: the oldest ends first, and a free row is at its end.
-        if let Some(row) = self.echoes.iter_mut().min_by_key(|echo| echo.until) {
+        // Timer J is the same for all: the oldest ends first, and a free row has nothing left.
+        if let Some(row) = self.echoes.iter_mut().min_by_key(|echo| echo.left(now)) {
             if row.is_live(now) {
                 count!(self, echoes_evicted);
             }

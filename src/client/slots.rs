@@ -275,8 +275,9 @@ pub(crate) struct Echo {
     /// Zero: the request had a To tag, so that no copy of it can be merged.
     merge: [u8; 8],
     pub(crate) tag: u32,
-    /// In ticks of 256 ms, rounded up; zero in a row that was never used.
+    /// In ticks of 256 ms that begin again at zero after 34 years, rounded up.
     pub(crate) until: u32,
+    /// 0: the row is free.
     pub(crate) status: u16,
     /// Seconds of Retry-After; 0: the answer has none.
     pub(crate) retry_after: u16,
@@ -305,7 +306,7 @@ impl Echo {
             key: key.to_bytes(),
             merge: merge.map_or([0; 8], MergeKey::to_bytes),
             tag,
-            until: ticks(until).saturating_add(1),
+            until: ticks(until).wrapping_add(1),
             status,
             retry_after,
         }
@@ -313,7 +314,17 @@ impl Echo {
 
     /// Whether a retransmission would still be answered from it.
     pub(crate) fn is_live(&self, now: Instant) -> bool {
-        self.until > ticks(now)
+        self.left(now) > 0
+    }
+
+    /// Ticks to the end of Timer J; 0: it is over, or the row is free.
+    pub(crate) fn left(&self, now: Instant) -> u32 {
+        // As serial numbers (RFC 1982): more than half of the circle ahead is behind. The origin
+        // of the clock can be anywhere, 1970 included.
+        match self.until.wrapping_sub(ticks(now)) {
+            left if self.status == 0 || left > u32::MAX / 2 => 0,
+            left => left,
+        }
     }
 
     /// Whether it answers this transaction.
@@ -327,9 +338,10 @@ impl Echo {
     }
 }
 
-/// A time in ticks of 256 ms; the end of time after 34 years.
-fn ticks(at: Instant) -> u32 {
-    u32::try_from(at.as_millis() >> 8).unwrap_or(u32::MAX)
+/// A time in ticks of 256 ms, for rows that have to be small.
+#[allow(clippy::cast_possible_truncation)] // The rest counts how often they began again.
+const fn ticks(at: Instant) -> u32 {
+    (at.as_millis() >> 8) as u32
 }
 
 /// A message that was handed out: hash of (sender, Message-ID); 0: none.
@@ -362,7 +374,7 @@ mod tests {
             ("span", size_of::<Span>(), 16),
             ("event", size_of::<Record>(), 40),
             ("core", size_of::<Core>(), 2976),
-            ("path", size_of::<Path>(), 480),
+            ("path", size_of::<Path>(), 424),
             ("digest", size_of::<AuthPlace>(), 152),
             ("flow", size_of::<Flow>(), 232),
         ];

@@ -60,6 +60,7 @@ pub enum Hash {
 /// The `algorithm` of a challenge (RFC 7616 §3.3, §6.1; RFC 3310 §3.1; RFC 4169 §2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub enum Algorithm {
     /// `MD5`; also meant when a challenge names none (RFC 7616 §3.3).
     Md5,

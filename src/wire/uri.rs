@@ -88,11 +88,23 @@ impl<'b> Uri<'b> {
     /// # Errors
     /// `Uri` at the first byte against the grammar, `Number` for a port above 65,535.
     pub fn parse(bytes: &'b [u8]) -> Result<Self, ParseError> {
+        Self::read(bytes)
+    }
+
+    /// Whether the bytes are a URI; its scheme.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    pub(crate) fn check(bytes: &'b [u8]) -> Result<Scheme<'b>, ParseError> {
+        Self::read(bytes).map(|uri| uri.scheme())
+    }
+
+    #[inline(always)] // Twice: nothing has to be put together only to be checked.
+    fn read(bytes: &'b [u8]) -> Result<Self, ParseError> {
         let (scheme, rest) = split_scheme(bytes).ok_or(ParseError::new(ParseErrorKind::Uri, 0))?;
-        let uri = if eq_ignore_case(scheme, b"sip") {
-            SipUri::parse(bytes, rest).map(Self::Sip)
-        } else if eq_ignore_case(scheme, b"sips") {
-            SipUri::parse(bytes, rest).map(Self::Sips)
+        let sip = eq_ignore_case(scheme, b"sip");
+        let uri = if sip || eq_ignore_case(scheme, b"sips") {
+            SipUri::parse(bytes, rest).map(|uri| if sip { Self::Sip(uri) } else { Self::Sips(uri) })
         } else if eq_ignore_case(scheme, b"tel") {
             TelUri::parse(bytes, rest).map(Self::Tel)
         } else {
@@ -187,6 +199,7 @@ impl<'b> Uri<'b> {
 
 impl<'b> SipUri<'b> {
     // SIP-URI = "sip:" [ userinfo ] hostport uri-parameters [ headers ]
+    #[inline(always)]
     fn parse(bytes: &'b [u8], rest: &'b [u8]) -> Result<Self, Fault<'b>> {
         // A host or a port could begin a user part as well: only the `@` tells.
         let (first, tail) = split_escaped(rest, Class::USER);

@@ -6,8 +6,8 @@
 
 use crate::wire::error::{ParseError, ParseErrorKind};
 use crate::wire::scan::{
-    Class, Param, Params, eq_ignore_case, offset_in, parse_u32, split_at, split_quoted, trim_end,
-    trim_lws, trim_start,
+    Class, Param, Params, eq_ignore_case, find_byte, offset_in, parse_u32, split_at, split_quoted,
+    trim_end, trim_lws, trim_start,
 };
 use crate::wire::uri::{Uri, split_scheme};
 
@@ -83,6 +83,35 @@ impl<'b> NameAddr<'b> {
     /// `HeaderValue` at the first byte against the grammar; among them a URI without `<` and `>`
     /// that holds `,` or `?` (RFC 3261 §20.10), and a URI without scheme.
     pub fn parse(value: &'b [u8]) -> Result<Self, ParseError> {
+        Self::parse_with(value, |inside| URI.split(inside))
+    }
+
+    /// Parses one value in either form, and checks the grammar of its URI too.
+    ///
+    /// # Errors
+    /// Those of [`parse`](Self::parse), or those of [`Uri::parse`].
+    pub(crate) fn parse_whole(value: &'b [u8]) -> Result<Self, ParseError> {
+        // What follows the grammar of a URI is of its alphabet, and has no `>`.
+        let quick = Self::parse_with(value, |inside| {
+            split_at(inside, find_byte(inside, b'>').unwrap_or_default())
+        });
+        match quick {
+            Ok(address) if Uri::check(address.uri).is_ok() => Ok(address),
+            _ => {
+                let address = Self::parse(value)?;
+                let at = offset_in(value, address.uri);
+                Uri::check(address.uri).map_err(|error| error.at(at))?;
+                Ok(address)
+            }
+        }
+    }
+
+    /// `split_uri` cuts the URI off that begins behind `<`.
+    #[inline(always)] // Twice, to be two different functions.
+    fn parse_with(
+        value: &'b [u8],
+        split_uri: impl FnOnce(&'b [u8]) -> (&'b [u8], &'b [u8]),
+    ) -> Result<Self, ParseError> {
         let fault =
             |left: &[u8]| ParseError::new(ParseErrorKind::HeaderValue, offset_in(value, left));
         let start = trim_start(value);
@@ -105,7 +134,7 @@ impl<'b> NameAddr<'b> {
         };
         let (uri, rest) = match rest {
             [b'<', inside @ ..] => {
-                let (uri, rest) = URI.split(inside);
+                let (uri, rest) = split_uri(inside);
                 match rest {
                     [b'>', rest @ ..] => (uri, rest),
                     _ => return Err(fault(rest)),

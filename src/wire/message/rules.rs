@@ -4,7 +4,7 @@ use super::super::error::{ParseError, ParseErrorKind};
 use super::super::header::{CSeq, Contact, MaxForwards, NameAddr, Via};
 use super::super::name::Name;
 use super::super::scan::{Class, split_commas};
-use super::super::uri::Uri;
+use super::super::uri::{Scheme, Uri};
 use super::{Message, StartLine};
 
 /// What every message has, read.
@@ -41,9 +41,9 @@ impl<'b> Message<'b> {
 
     /// As [`validate`](Self::validate), with what it read on the way.
     pub(crate) fn essentials(&self) -> Result<Essentials<'b>, ParseError> {
-        let (essentials, uri) = self.walk()?;
-        match (self.start(), uri) {
-            (StartLine::Request(line), Some(Uri::Other(_))) => {
+        let (essentials, scheme) = self.walk()?;
+        match (self.start(), scheme) {
+            (StartLine::Request(line), Some(Scheme::Other(_))) => {
                 Err(self.fault(ParseErrorKind::UriScheme, line.uri))
             }
             (StartLine::Request(_), _) => Ok(essentials),
@@ -68,10 +68,10 @@ impl<'b> Message<'b> {
         self.walk().map(drop)
     }
 
-    /// Reads all that `well_formed` names, each once; the Request-URI too, if there is one.
-    fn walk(&self) -> Result<(Essentials<'b>, Option<Uri<'b>>), ParseError> {
-        let uri = match self.start() {
-            StartLine::Request(line) => Some(self.typed(line.uri, Uri::parse)?),
+    /// Reads all that `well_formed` names, each once; gives the scheme of the Request-URI too.
+    fn walk(&self) -> Result<(Essentials<'b>, Option<Scheme<'b>>), ParseError> {
+        let scheme = match self.start() {
+            StartLine::Request(line) => Some(self.typed(line.uri, Uri::check)?),
             StartLine::Response(_) => None,
         };
         let (mut via, mut from, mut to) = (None, None, None);
@@ -124,7 +124,7 @@ impl<'b> Message<'b> {
         {
             return Err(self.fault(ParseErrorKind::MethodMismatch, self.must(Name::CSeq)?));
         }
-        Ok((essentials, uri))
+        Ok((essentials, scheme))
     }
 
     /// The topmost Via.
@@ -225,9 +225,7 @@ impl<'b> Message<'b> {
 
     /// An address whose URI follows its grammar too.
     fn address(&self, value: &'b [u8]) -> Result<NameAddr<'b>, ParseError> {
-        let address = self.typed(value, NameAddr::parse)?;
-        self.typed(address.uri, Uri::parse)?;
-        Ok(address)
+        self.typed(value, NameAddr::parse_whole)
     }
 
     // Call-ID = word [ "@" word ]

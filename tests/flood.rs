@@ -15,7 +15,6 @@ use std::collections::BTreeMap;
 
 use oma_im::client::{Answer, SendOutcome};
 use oma_im::config::{Config, Strangers, Transport};
-use oma_im::error::Failure;
 use oma_im::id::{FlowId, SendId};
 use oma_im::im::pager::Outgoing;
 use oma_im::limits::MAX_FLOWS;
@@ -330,38 +329,6 @@ fn a_flood_of_what_is_no_sip_leaves_nothing() {
     assert_eq!(rig.settled(), base);
 }
 
-/// CVE-2014-2288: every status, with every challenge, to no request of ours.
-#[test]
-fn cve_2014_2288_responses_that_nobody_waits_for() {
-    let mut rig = small(Transport::Udp, Strangers::Drop);
-    let base = rig.settled();
-    let hello = Outgoing::text("sip:alice@example.com", "Hello");
-    rig.call(|client, now| client.send_message(now, &hello))
-        .unwrap();
-    let ours = rig.one();
-    rig.answer(&ours, 200, &[]);
-    rig.events.clear();
-    for status in 100..700 {
-        for method in ["REGISTER", "MESSAGE", "INVITE", "OPTIONS", "BYE"] {
-            let strange = request(Transport::Udp, method, "z9hG4bKnobody");
-            // Our branch with another method, and an answer to what is over.
-            let mut twisted = ours.clone();
-            twisted.set("CSeq", &format!("1 {method}"));
-            for of in [strange, twisted] {
-                let headers = [
-                    ("WWW-Authenticate", rig::CHALLENGE),
-                    ("Proxy-Authenticate", rig::CHALLENGE),
-                ];
-                rig.receive(&rig::response(&of, status, &headers));
-            }
-        }
-    }
-    assert!(rig.sent.is_empty() && rig.events.is_empty());
-    // The twin of the answer that was had is absorbed (Timer K); all others are stray.
-    assert_eq!(rig.stats().stray_response, 600 * 10 - 600);
-    assert_eq!(rig.settled(), base);
-}
-
 /// Lets time pass; a REGISTER on the way is answered.
 fn pass(rig: &mut Rig<Box<Small>>, millis: u64) {
     rig.run_with(millis, |rig| {
@@ -371,57 +338,6 @@ fn pass(rig: &mut Rig<Box<Small>>, millis: u64) {
             }
         }
     });
-}
-
-/// Every status to a message of ours: exactly one terminal event, and nothing stays.
-#[test]
-fn every_status_ends_a_message_once() {
-    let mut rig = small(Transport::Udp, Strangers::Drop);
-    let hello = Outgoing::text("sip:alice@example.com", "Hello");
-    let before = rig.settled();
-    for status in 100..700 {
-        rig.events.clear();
-        let id = rig
-            .call(|client, now| client.send_message(now, &hello))
-            .unwrap();
-        for request in rig.sent() {
-            rig.answer(&request, status, &[]);
-        }
-        // Retransmissions, new attempts: whatever comes, it ends.
-        let sent = std::mem::take(&mut rig.sent);
-        for request in sent.iter().filter_map(|(_, bytes)| Sip::parse(bytes)) {
-            rig.answer(&request, status, &[]);
-        }
-        // 64·T1.
-        pass(&mut rig, 40_000);
-        let after = rig.client.usage();
-        let outcomes: Vec<_> = rig
-            .events
-            .iter()
-            .filter_map(|event| match event {
-                Happened::Sent(of, outcome) if *of == id => Some(*outcome),
-                _ => None,
-            })
-            .collect();
-        assert_eq!(outcomes.len(), 1, "{status}: {:?}", rig.events);
-        match (status, outcomes[0]) {
-            (100..=199, SendOutcome::Failed(Failure::Timeout)) => {}
-            (202, SendOutcome::Accepted) => {}
-            (200..=299, SendOutcome::Delivered { status: told }) => assert_eq!(told, status),
-            // There is no challenge in it that could be answered.
-            (
-                401 | 407,
-                SendOutcome::Failed(
-                    Failure::Status { status: told, .. } | Failure::Credentials { status: told },
-                ),
-            ) => assert_eq!(told, status),
-            (300..=699, SendOutcome::Failed(Failure::Status { status: told, .. })) => {
-                assert_eq!(told, status)
-            }
-            (_, outcome) => core::panic!("{status}: {outcome:?}"),
-        }
-        assert_eq!(after.requests, before.requests, "{status}");
-    }
 }
 
 /// Nobody but the path's flow is needed: what peers open gives way to it (AST-2016-005).

@@ -460,17 +460,22 @@ impl<'a> Engine<'a> {
     /// One step of one machine, timers first, and those in their order: after a jump of the clock
     /// a flow that failed before a transaction timed out has its request sent again.
     fn step(&mut self) -> Step {
-        let transactions = self.txns.iter().filter_map(Txn::deadline).min();
-        let flow_first = match (self.flows_deadline(), transactions) {
+        let now = self.core.now;
+        let due = |at: Option<Instant>| at.filter(|at| *at <= now);
+        let transactions = due(self.txns.iter().filter_map(Txn::deadline).min());
+        let flows = due(self.flows_deadline());
+        let flow_first = match (flows, transactions) {
             (Some(flow), Some(transaction)) => flow < transaction,
-            _ => false,
+            (Some(_), None) => true,
+            (None, _) => false,
         };
-        if flow_first && self.step_flows() == Step::Done {
+        if (flow_first && self.step_flows() == Step::Done)
+            || (transactions.is_some() && self.step_transactions() == Step::Done)
+            || (flows.is_some() && !flow_first && self.step_flows() == Step::Done)
+        {
             return Step::Done;
         }
         for step in [
-            Self::step_transactions,
-            Self::step_flows,
             Self::step_leaving,
             Self::step_waits,
             Self::step_reports,
@@ -545,21 +550,28 @@ impl<'a> Engine<'a> {
     /// Bounded waits: for a secret, for a path, for reports.
     fn step_waits(&mut self) -> Step {
         let now = self.core.now;
-        let challenged = self.requests.iter().position(|request| {
-            matches!(request.state, RequestState::Challenged { until, .. } if until <= now)
-        });
-        if let Some(at) = challenged {
-            self.abandon(Row(at));
-            return Step::Done;
+        let mut waiting = None;
+        for (at, request) in self.requests.iter().enumerate() {
+            match request.state {
+                RequestState::Challenged { until, .. } if until <= now => {
+                    self.abandon(Row(at));
+                    return Step::Done;
+                }
+                RequestState::Queued if request.is_pager() && waiting.is_none() => {
+                    waiting = Some(Row(at));
+                }
+                RequestState::Queued
+                | RequestState::Challenged { .. }
+                | RequestState::InFlight
+                | RequestState::Ended(_)
+                | RequestState::Free => {}
+            }
         }
         self.watch_paths();
-        let stranded = self.stranded_until().is_some_and(|until| until <= now);
-        let waiting = self
-            .requests
-            .iter()
-            .position(|request| request.is_pager() && request.state == RequestState::Queued);
-        if let (true, Some(at)) = (stranded, waiting) {
-            self.end_request(Row(at), Err(Failure::Unreachable));
+        if let Some(row) = waiting
+            && self.stranded_until().is_some_and(|until| until <= now)
+        {
+            self.end_request(row, Err(Failure::Unreachable));
             return Step::Done;
         }
         let closed = self

@@ -144,11 +144,16 @@ impl Engine<'_> {
 
     /// Sends the first report that can go.
     pub(crate) fn step_reports(&mut self) -> Step {
+        let due = |state| matches!(state, TicketState::Due { .. });
         for at in 0..self.tickets.len() {
+            let Some(ticket) = self.tickets.get(at) else {
+                continue;
+            };
+            if !due(ticket.delivery) && !due(ticket.display) {
+                continue;
+            }
+            let ticket = *ticket;
             for kind in [ReportKind::Delivery, ReportKind::Display] {
-                let Some(ticket) = self.tickets.get(at).copied() else {
-                    continue;
-                };
                 if let TicketState::Due { since } = ticket.state(kind)
                     && self.try_report(at, &ticket, kind, since) == Step::Done
                 {

@@ -246,7 +246,7 @@ pub fn find_control(bytes: &[u8]) -> Option<usize> {
 
 /// The top bit of each byte that is below 0x20 or 0x7f; above the lowest there may be false ones.
 #[inline]
-const fn controls(word: u64) -> u64 {
+pub(crate) const fn controls(word: u64) -> u64 {
     const ONES: u64 = u64::MAX / 255;
     // A byte below n borrows in `x - n`.
     let low = word.wrapping_sub(ONES * 0x20);
@@ -604,7 +604,7 @@ impl<'b> Iterator for Params<'b> {
 }
 
 /// One parameter with its `;`, and what follows; or how many bytes were left at the fault.
-fn split_param(bytes: &[u8]) -> Result<(Param<'_>, &[u8]), usize> {
+pub(crate) fn split_param(bytes: &[u8]) -> Result<(Param<'_>, &[u8]), usize> {
     let [b';', rest @ ..] = bytes else {
         return Err(bytes.len());
     };

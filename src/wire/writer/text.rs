@@ -2,7 +2,7 @@
 //!
 //! Each type is one production of RFC 3261 §25.1 and can only be made of bytes that follow it.
 
-use super::super::scan::{Class, fits_escaped};
+use super::super::scan::{Class, controls, fits_escaped};
 use super::super::sink::Sink;
 use super::{Value, sealed::Sealed};
 use core::fmt;
@@ -269,7 +269,19 @@ impl Value for Quoted<'_> {
 
 /// Where the first control character other than HT stands.
 const fn control(bytes: &[u8]) -> Option<usize> {
-    let mut rest = bytes;
+    // Eight bytes without any control character are passed over at once.
+    let (words, mut rest) = bytes.as_chunks::<8>();
+    let mut quiet = words;
+    while let [word, tail @ ..] = quiet {
+        if controls(u64::from_le_bytes(*word)) != 0 {
+            let passed = words.len().saturating_sub(quiet.len()).saturating_mul(8);
+            if let Some((_, tail)) = bytes.split_at_checked(passed) {
+                rest = tail;
+            }
+            break;
+        }
+        quiet = tail;
+    }
     while let [first, tail @ ..] = rest {
         if first.is_ascii_control() && *first != b'\t' {
             return Some(bytes.len().saturating_sub(rest.len()));

@@ -3,7 +3,7 @@
 use core::net::{IpAddr, SocketAddr};
 
 use super::super::name::Method;
-use super::super::scan::{Class, Params, eq_ignore_case, find_outside, trim_lws};
+use super::super::scan::{Class, eq_ignore_case, find_outside, split_param, trim_lws};
 use super::super::sink::Sink;
 use super::{HostName, Quoted, Token, UriText, Value, put_method, sealed::Sealed};
 
@@ -352,25 +352,32 @@ impl Value for ReceivedVia<'_> {
     fn write(&self, sink: &mut Sink<'_>) {
         let at = find_outside(self.via, b';').unwrap_or(self.via.len());
         let (head, tail) = self.via.split_at_checked(at).unwrap_or_default();
-        // A Via that cannot be read is given back as it is: what could be wrong with it is told
-        // by the status of the response.
-        let Ok(params) = Params::parse(tail) else {
-            return Raw(self.via).write(sink);
-        };
+        let start = sink.len();
         let head = trim_lws(head);
         Raw(head).write(sink);
-        for param in params {
-            if eq_ignore_case(param.name, b"received") || eq_ignore_case(param.name, b"rport") {
+        let mut rport = false;
+        let mut rest = trim_lws(tail);
+        while !rest.is_empty() {
+            let Ok((param, tail)) = split_param(rest) else {
+                // A Via that cannot be read is given back as it is: what could be wrong with it is
+                // told by the status of the response.
+                sink.truncate(start);
+                return Raw(self.via).write(sink);
+            };
+            rest = tail;
+            let asks = eq_ignore_case(param.name, b"rport");
+            rport |= asks;
+            if asks || eq_ignore_case(param.name, b"received") {
                 continue;
             }
             sink.put_byte(b';');
-            Raw(param.name).write(sink);
+            // A token.
+            sink.put(param.name);
             if let Some(value) = param.value {
                 sink.put_byte(b'=');
                 Raw(value).write(sink);
             }
         }
-        let rport = params.has(b"rport");
         if rport || !names(head, self.source.ip()) {
             // via-received = "received" EQUAL (IPv4address / IPv6address): no brackets.
             sink.put(b";received=");

@@ -185,12 +185,22 @@ pub(crate) enum Role {
     Leaving { until: Instant },
 }
 
+/// Whether the machines may have something to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rest {
+    /// An input came, or something left.
+    Disturbed,
+    /// They came to rest, and nothing has happened since.
+    Reached,
+}
+
 /// Everything that does not depend on the storage's sizes.
 pub(crate) struct Core {
     pub(crate) policy: Policy,
     pub(crate) account: Account,
     pub(crate) entropy: Entropy,
     pub(crate) now: Instant,
+    pub(crate) rest: Rest,
     pub(crate) wall: Option<(Instant, u64)>,
     pub(crate) role: Role,
     pub(crate) paths: [Path; MAX_PATHS],
@@ -232,6 +242,7 @@ impl Engine<'_> {
     /// Takes a clock reading; a step back is taken as standing still.
     pub(crate) fn tick(&mut self, now: Instant) -> Instant {
         self.core.now = self.core.now.max(now);
+        self.core.rest = Rest::Disturbed;
         self.core.now
     }
 

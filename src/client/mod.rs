@@ -108,7 +108,7 @@ use crate::limits::MAX_PATHS;
 use crate::storage::Storage;
 use crate::time::Instant;
 use account::Account;
-use engine::{Core, Engine, Policy, Rate, Refuser, Role};
+use engine::{Core, Engine, Policy, Rate, Refuser, Rest, Role};
 use flows::Path;
 use poll::Next;
 
@@ -145,6 +145,7 @@ impl<S: Storage> Client<S> {
             hash_seed: entropy.u64(),
             entropy,
             now: Instant::ZERO,
+            rest: Rest::Disturbed,
             wall: None,
             role: Role::Idle,
             paths: [Path::new(0, &registration), Path::new(1, &registration)],

@@ -6,7 +6,7 @@
 
 use crate::arena::Block;
 use crate::client::account::Field;
-use crate::client::engine::{Engine, OneShot, OneShotBytes, Role, Row};
+use crate::client::engine::{Engine, OneShot, OneShotBytes, Rest, Role, Row};
 use crate::client::event::{
     CloseReason, Deadline, Event, Open, Output, Purpose, RegistrationChange, Report, Trust, Wake,
 };
@@ -50,8 +50,28 @@ impl<'a> Engine<'a> {
     pub(crate) fn next(&mut self) -> Next {
         if let Some(block) = self.core.spent.take() {
             self.arena.free(block);
+            self.core.rest = Rest::Disturbed;
         }
-        self.pump();
+        if self.core.rest == Rest::Disturbed {
+            self.pump();
+        } else {
+            debug_assert!(self.step() == Step::Nothing, "not at rest");
+        }
+        let next = self.leaving();
+        match next {
+            // The bytes of a request stay; those of an answer are spent then.
+            Next::Transmit(..) | Next::Idle(_) => {}
+            // What leaves makes room for what waits.
+            Next::OneShot(_)
+            | Next::Open(..)
+            | Next::Close(..)
+            | Next::Waiting
+            | Next::Ended(_) => self.core.rest = Rest::Disturbed,
+        }
+        next
+    }
+
+    fn leaving(&mut self) -> Next {
         if let Some(one) = self.one_shot_to_send() {
             return Next::OneShot(one);
         }
@@ -178,6 +198,7 @@ impl<'a> Engine<'a> {
             }
             let Some(transport) = self.flow(txn.flow).map(|flow| flow.transport) else {
                 self.drop_txn(at);
+                self.core.rest = Rest::Disturbed;
                 continue;
             };
             match txn.machine {
@@ -444,7 +465,11 @@ impl<'a> Engine<'a> {
     /// Lets everything go on that can, while there is room for its events.
     pub(crate) fn pump(&mut self) {
         for _ in 0..MAX_STEPS {
-            if !self.has_room() || self.step() == Step::Nothing {
+            if !self.has_room() {
+                return;
+            }
+            if self.step() == Step::Nothing {
+                self.core.rest = Rest::Reached;
                 return;
             }
         }

@@ -371,6 +371,8 @@ impl Engine<'_> {
     /// When a delayed report may go, or is given up.
     pub(crate) fn reports_deadline(&self) -> Option<Instant> {
         let due = |ticket: &Ticket| {
+            // Mostly there is none.
+            ticket.id?;
             let since = [ticket.delivery, ticket.display]
                 .into_iter()
                 .filter_map(|state| match state {

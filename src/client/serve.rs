@@ -522,11 +522,11 @@ impl Engine<'_> {
     /// Remembers the answer of a finished transaction; the oldest gives way.
     pub(crate) fn remember(&mut self, echo: Echo) {
         let now = self.core.now;
-        // Timer J is the same for all: the oldest ends first, and a free row has nothing left.
-        if let Some(row) = self.echoes.iter_mut().min_by_key(|echo| echo.left(now)) {
-            if row.is_live(now) {
-                count!(self, echoes_evicted);
-            }
+        if let Some(row) = self.echoes.iter_mut().find(|echo| !echo.is_live(now)) {
+            *row = echo;
+        } else if let Some(row) = self.echoes.iter_mut().min_by_key(|echo| echo.left(now)) {
+            // Timer J is the same for all: the oldest ends first.
+            count!(self, echoes_evicted);
             *row = echo;
         }
     }

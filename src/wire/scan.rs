@@ -299,25 +299,25 @@ pub fn parse_u32(bytes: &[u8]) -> Result<u32, ParseError> {
 /// # Errors
 /// `HeaderValue` if there is no digit or something else, `Number` if it does not fit.
 pub fn parse_u64(bytes: &[u8]) -> Result<u64, ParseError> {
-    let mut sum = Some(0u64);
-    for &digit in bytes {
-        if !digit.is_ascii_digit() {
+    let mut sum = 0u64;
+    let mut fits = true;
+    for &byte in bytes {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
             let at = Class::DIGIT.run(bytes);
             return Err(ParseError::new(ParseErrorKind::HeaderValue, at));
         }
-        let digit = u64::from(digit & 0xf);
-        sum = match sum {
-            // No carry to look for.
-            Some(sum) if sum < u64::MAX / 16 => Some(sum.wrapping_mul(10).wrapping_add(digit)),
-            sum => sum
-                .and_then(|sum| sum.checked_mul(10))
-                .and_then(|sum| sum.checked_add(digit)),
-        };
+        if sum >= u64::MAX / 16 {
+            let more = sum.checked_mul(10);
+            fits &= more.is_some_and(|more| more.checked_add(digit.into()).is_some());
+        }
+        sum = sum.wrapping_mul(10).wrapping_add(digit.into());
     }
-    if bytes.is_empty() {
-        return Err(ParseError::new(ParseErrorKind::HeaderValue, 0));
+    match (bytes, fits) {
+        ([], _) => Err(ParseError::new(ParseErrorKind::HeaderValue, 0)),
+        (_, true) => Ok(sum),
+        (_, false) => Err(ParseError::new(ParseErrorKind::Number, 0)),
     }
-    sum.ok_or(ParseError::new(ParseErrorKind::Number, 0))
 }
 
 /// The value of a hexadecimal digit in either case.
@@ -479,10 +479,14 @@ impl<'b> Iterator for Commas<'b> {
                 let (element, rest) = split_at(list, at);
                 (element, rest.get(1..))
             }
-            None => (list, None),
+            None => {
+                // Trimmed on both sides: at the start as a whole, or behind its comma below.
+                self.rest = None;
+                return Some(list);
+            }
         };
-        self.rest = rest;
-        Some(trim_lws(element))
+        self.rest = rest.map(trim_start);
+        Some(trim_end(element))
     }
 }
 
@@ -604,6 +608,7 @@ impl<'b> Iterator for Params<'b> {
 }
 
 /// One parameter with its `;`, and what follows; or how many bytes were left at the fault.
+#[inline]
 pub(crate) fn split_param(bytes: &[u8]) -> Result<(Param<'_>, &[u8]), usize> {
     let [b';', rest @ ..] = bytes else {
         return Err(bytes.len());

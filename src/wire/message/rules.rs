@@ -77,14 +77,16 @@ impl<'b> Message<'b> {
         let (mut via, mut from, mut to) = (None, None, None);
         let (mut call_id, mut cseq) = (None, None);
         // One bit for each name that there was.
-        let mut seen = 0u128;
+        let mut seen = [0u64; 2];
         for slot in self.slots() {
             let (name, value) = (slot.name(), slot.value(self.head));
-            let bit = 1u128.wrapping_shl(name as u32);
-            if seen & bit != 0 && name.is_singleton() {
+            let [low, high] = &mut seen;
+            let seen = if (name as u32) < u64::BITS { low } else { high };
+            let bit = 1u64.wrapping_shl(name as u32);
+            if *seen & bit != 0 && name.is_singleton() {
                 return Err(self.fault(ParseErrorKind::DuplicateHeader, value));
             }
-            seen |= bit;
+            *seen |= bit;
             match name {
                 Name::Via => {
                     for value in split_commas(value) {
@@ -261,5 +263,5 @@ impl<'b> Message<'b> {
     }
 }
 
-// One bit of a `u128` for each name.
-const _: () = assert!((Name::Other as u32) < u128::BITS);
+// One bit of two `u64` for each name.
+const _: () = assert!((Name::Other as u32) < u64::BITS * 2);

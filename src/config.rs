@@ -41,14 +41,6 @@ impl Transport {
         }
     }
 
-    /// The value of a `transport` URI parameter (RFC 3261 §19.1.1), `tcp` for TLS (§26.2.2).
-    pub const fn parameter(self) -> &'static str {
-        match self {
-            Self::Udp => "udp",
-            Self::Tcp | Self::Tls => "tcp",
-        }
-    }
-
     /// Whether bytes arrive in order and whole.
     pub const fn is_stream(self) -> bool {
         !matches!(self, Self::Udp)

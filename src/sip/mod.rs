@@ -1,8 +1,8 @@
 //! RFC 3261 and its neighbours as pure machines: transactions, registration, keep-alive.
 //!
 //! A machine holds a state and some times. It gets what happened and says what to do next; it sends
-//! nothing, keeps no bytes and knows no other machine. The client owns all of them and does what
-//! they say.
+//! nothing, keeps no bytes but the names that a server gave it, and knows no other machine. The
+//! client owns all of them and does what they say.
 //!
 //! | module | what | from |
 //! |---|---|---|
@@ -10,11 +10,13 @@
 //! | [`registration`] | when to register, refresh, wait, give up and leave | RFC 3261 §10, 5626 |
 //! | [`keepalive`] | pings, pongs, STUN, and when a flow has failed | RFC 5626 §4.4, 6223 |
 //! | [`backoff`] | how long to wait before the next attempt | RFC 5626 §4.5 |
+//! | [`failure`] | how a request fails | |
 //! | [`auth`] | what to answer to a challenge, and when to stop | RFC 3261 §22, 7616, 8760 |
 
 pub mod auth;
 pub mod backoff;
 pub(crate) mod draft;
+pub mod failure;
 pub mod keepalive;
 pub mod registration;
 pub mod transaction;

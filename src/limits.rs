@@ -11,15 +11,16 @@
 //!
 //! | limit | `Small` | `Standard` | bytes each | when it is met |
 //! |---|---|---|---|---|
-//! | `TXNS`: transactions, and requests under way | 8 | 32 | 424 | `Full`, or 480/500 to the peer |
-//! | `REMEMBERED`: answers to repeat, and message ids seen | 132 | 256 | 36 | the oldest is forgotten and counted |
+//! | `TXNS`: transactions, and requests under way | 8 | 32 | 456 | `Full`, or 480/500 to the peer |
+//! | `REMEMBERED`: answers to repeat | 132 | 256 | 28 | the oldest is forgotten and counted |
 //! | `ARENA`: octets of requests, answers, account and registration | 5120 | 32768 | 1 | `Full`, or 480/500 to the peer |
 //!
 //! Of `TXNS` rows for requests, one for each next hop is kept for its REGISTER; messages of ours
 //! leave one transaction to REGISTER and one to peers, peers leave us one, and INVITEs have half of
 //! the transactions at the most. Reports have
 //! half of the rows at the most; the next ones wait. With each of `TXNS` come four messages of ours
-//! whose reports are waited for; the oldest gives way, its window closes and is counted.
+//! whose reports are waited for, whose oldest gives way, its window closed and counted; and four messages
+//! of others that are known again by their sender and Message-ID.
 //!
 //! # Fixed
 //!

@@ -11,14 +11,15 @@
 //! 2. The first [`Rule`] that matches may answer, stay silent, wait, hang up or ask for credentials again.
 //! 3. REGISTER and MESSAGE need digest credentials, as [`Config::register_auth`] and [`Config::request_auth`] say.
 //! 4. REGISTER goes to the registrar, OPTIONS for the server is answered, MESSAGE is routed: to each binding of the user, with
-//!    retransmissions on UDP; to the members of a group (202); into the store if the user is away (202), until the next REGISTER. Other
-//!    methods get 405.
+//!    retransmissions on UDP; to the members of a group (202); into the store if the user is away (202), until the next REGISTER.
+//!    PUBLISH goes to the event state compositor. Other methods get 405.
 //!
 //! What it does and why comes out as [`Output::Note`], for the ladder.
 
 mod auth;
 mod hop;
 mod host;
+mod publish;
 mod registrar;
 mod routing;
 mod script;
@@ -31,6 +32,7 @@ use std::vec;
 
 pub use self::auth::{Algorithm, Challenge, ChallengeHeader, Info, Qop};
 pub use self::host::ServerHost;
+pub use self::publish::{Package, Publication, Source};
 pub use self::registrar::{Binding, Outbound};
 pub use self::script::{Answer, Edit, Rule, Then};
 
@@ -47,6 +49,8 @@ const T1_MS: u64 = 500;
 const T2_MS: u64 = 4_000;
 /// How long answers are kept for retransmissions on UDP (RFC 3261 §17.2.2, Timer J).
 const TIMER_J_MS: u64 = 64 * T1_MS;
+/// The methods it serves.
+const ALLOW: &str = "REGISTER, MESSAGE, OPTIONS, PUBLISH";
 
 /// Where bytes came from and where answers go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,11 +183,13 @@ pub struct Config {
     pub store: Feature,
     /// How long a user who is registered but silent is tried, before that counts as away.
     pub forward_ms: u64,
+    /// Event packages that it knows; others get 489.
+    pub packages: Vec<Package>,
 }
 
 impl Config {
     /// A plain SIP core: MD5 with `qop=auth` asked by 401 for REGISTER and by 407 for the rest, outbound understood,
-    /// store-and-forward.
+    /// store-and-forward, the event packages `poc-settings` and `reg`.
     pub fn new(domain: &str, address: SocketAddr) -> Self {
         Self {
             domain: domain.into(),
@@ -201,6 +207,7 @@ impl Config {
             stun: Feature::On,
             store: Feature::On,
             forward_ms: 16_000,
+            packages: vec![Package::poc_settings(), Package::reg()],
         }
     }
 }
@@ -221,6 +228,8 @@ struct Served {
     /// Given once the answer is.
     answer: Option<(Remote, Vec<u8>)>,
     edit: Option<Edit>,
+    /// Whether the answer goes out.
+    answering: Feature,
     /// Authentication-Info and the like, for a 2xx.
     info: Vec<(String, String)>,
     until: Instant,
@@ -237,6 +246,7 @@ pub struct ImServer {
     nonces: Nonces,
     bindings: Vec<Binding>,
     stored: Vec<Stored>,
+    publications: Vec<Publication>,
     streams: BTreeMap<u64, Vec<u8>>,
     served: BTreeMap<Key, Served>,
     delayed: Vec<(Instant, Incoming)>,
@@ -259,6 +269,7 @@ impl ImServer {
             nonces: Nonces::default(),
             bindings: Vec::new(),
             stored: Vec::new(),
+            publications: Vec::new(),
             streams: BTreeMap::new(),
             served: BTreeMap::new(),
             delayed: Vec::new(),
@@ -436,6 +447,7 @@ impl ImServer {
             from,
             answer: None,
             edit: None,
+            answering: Feature::On,
             info: Vec::new(),
             until: now.after(TIMER_J_MS + self.config.forward_ms),
         };
@@ -478,13 +490,13 @@ impl ImServer {
         match incoming.key.2.as_str() {
             "REGISTER" => self.register(now, &incoming, user.as_deref()),
             "CANCEL" => self.answer(now, &incoming, 481, "Call/Transaction Does Not Exist", &[]),
-            "MESSAGE" | "OPTIONS" => self.route(now, incoming, user),
+            "MESSAGE" | "OPTIONS" | "PUBLISH" => self.route(now, incoming, user),
             _ => self.answer(
                 now,
                 &incoming,
                 405,
                 "Method Not Allowed",
-                &[("Allow", "REGISTER, MESSAGE, OPTIONS")],
+                &[("Allow", ALLOW)],
             ),
         }
     }
@@ -528,6 +540,9 @@ impl ImServer {
             && sip::param(via, "rport").is_none()
         {
             to.address.set_port(sent_by_port(via));
+        }
+        if served.answering == Feature::Off {
+            return;
         }
         let bytes = response.to_bytes();
         served.answer = Some((to, bytes.clone()));

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::prelude::rust_2024::*;
 
 use super::hop::{SipUri, sip_uri};
-use super::{Binding, Feature, ImServer, Incoming, Key, Output, Remote, T1_MS, T2_MS};
+use super::{ALLOW, Binding, Feature, ImServer, Incoming, Key, Output, Remote, T1_MS, T2_MS};
 use crate::testkit::log::Transport;
 use crate::testkit::sip::{self, Sip};
 use crate::time::Instant;
@@ -140,12 +140,16 @@ impl ImServer {
             .as_ref()
             .and_then(|target| self.groups.get(&target.user).cloned());
         if for_server {
+            let events = self.allow_events();
             let headers = [
-                ("Allow", "REGISTER, MESSAGE, OPTIONS"),
+                ("Allow", ALLOW),
+                ("Allow-Events", events.as_str()),
                 ("Accept", "text/plain, message/cpim"),
             ];
             let (status, reason) = match incoming.key.2.as_str() {
                 "OPTIONS" => (200, "OK"),
+                // RFC 3903 §6 step 1: the server itself has no event state.
+                "PUBLISH" => (404, "Not Found"),
                 _ => (405, "Method Not Allowed"),
             };
             return self.answer(now, &incoming, status, reason, &headers);
@@ -167,6 +171,9 @@ impl ImServer {
         let Some(user) = self.user_of(&uri) else {
             return self.answer(now, &incoming, 404, "Not Found", &[]);
         };
+        if incoming.key.2 == "PUBLISH" {
+            return self.publish(now, &incoming, &user, sender.as_deref());
+        }
         // RFC 7315 §4.2: what was called, for a phone with several identities.
         sip.set("P-Called-Party-ID", &format!("<{uri}>"));
         let instance = target.as_ref().and_then(|target| target.param("gr"));

@@ -8,6 +8,8 @@
     clippy::panic
 )]
 
+mod publish;
+
 use std::net::SocketAddr;
 
 use md5::{Digest, Md5};

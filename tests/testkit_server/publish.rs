@@ -223,8 +223,8 @@ fn the_newest_document_is_the_state_whoever_published_it() {
     world.run(300_000);
     assert_eq!(world.settings().as_deref(), Some("<one/>"));
 
-    let server = &mut world.host.server;
-    server.set_document("alice", "poc-settings", SETTINGS, b"<elsewhere/>");
+    let (now, server) = (world.net.now(), &mut world.host.server);
+    server.set_document(now, "alice", "poc-settings", SETTINGS, b"<elsewhere/>");
     assert_eq!(world.settings().as_deref(), Some("<elsewhere/>"));
     world.published(Some(&tag), "<three/>", 600);
     assert_eq!(world.settings().as_deref(), Some("<three/>"));

@@ -8,7 +8,7 @@ use std::format;
 use std::prelude::rust_2024::*;
 use std::vec;
 
-use super::{ImServer, Incoming};
+use super::{Approval, Changes, Feature, FirstNotify, ImServer, Incoming};
 use crate::testkit::sip::Sip;
 use crate::time::Instant;
 
@@ -18,7 +18,12 @@ pub enum Source {
     /// From PUBLISH.
     Publications,
     /// From the registrar (RFC 3680). PUBLISH gets 489.
-    Bindings,
+    Bindings {
+        /// How a change is told.
+        changes: Changes,
+        /// Whether a subscription ends with the last binding.
+        end: Feature,
+    },
 }
 
 /// An event package that the server knows.
@@ -36,6 +41,10 @@ pub struct Package {
     pub max_expires: u32,
     /// Life without Expires, in seconds.
     pub default_expires: u32,
+    /// When a subscription is told the state for the first time.
+    pub first_notify: FirstNotify,
+    /// Whether it is granted at once.
+    pub approval: Approval,
 }
 
 impl Package {
@@ -48,6 +57,8 @@ impl Package {
             min_expires: 60,
             max_expires: 3_600,
             default_expires: 3_600,
+            first_notify: FirstNotify::AfterAnswer,
+            approval: Approval::Granted,
         }
     }
 
@@ -56,10 +67,14 @@ impl Package {
         Self::new("poc-settings", "application/poc-settings+xml")
     }
 
-    /// The registration of a user (RFC 3680), for 3761 s at most.
+    /// The registration of a user (RFC 3680), for 3761 s at most. Changes are told alone, and a subscription lives on
+    /// without bindings.
     pub fn reg() -> Self {
         Self {
-            source: Source::Bindings,
+            source: Source::Bindings {
+                changes: Changes::Partial,
+                end: Feature::Off,
+            },
             max_expires: 3_761,
             default_expires: 3_761,
             ..Self::new("reg", "application/reginfo+xml")
@@ -117,9 +132,16 @@ impl ImServer {
         Some(&last.body)
     }
 
-    /// Publishes a document for a user without end, as if another handset had done it. It takes the place of the one that
-    /// was set before.
-    pub fn set_document(&mut self, user: &str, event: &str, content_type: &str, body: &[u8]) {
+    /// Publishes a document for a user without end, as if another handset had done it, and tells those who watch. It takes
+    /// the place of the one that was set before.
+    pub fn set_document(
+        &mut self,
+        now: Instant,
+        user: &str,
+        event: &str,
+        content_type: &str,
+        body: &[u8],
+    ) {
         self.publications
             .retain(|known| !(known.is_of(user, event) && known.etag.is_empty()));
         self.publications.push(Publication {
@@ -130,12 +152,15 @@ impl ImServer {
             body: body.into(),
             until: None,
         });
+        self.state_changed(now, user, event);
     }
 
-    /// Forgets all event state, as after a restart without a database: the next refresh gets 412. Bindings and nonces stay;
+    /// Forgets all event state, as after a restart without a database: the next refresh gets 412, or 481 if it is
+    /// one of a subscription. Nobody is told. Bindings and nonces stay;
     /// [`ImServer::forget_bindings`] and [`ImServer::forget_nonces`] are for them.
     pub fn restart(&mut self) {
         self.publications.clear();
+        self.subscriptions.clear();
         self.note("restarted: event state forgotten");
     }
 
@@ -163,7 +188,7 @@ impl ImServer {
             return self.bad_event(now, incoming);
         };
         // Step 3.
-        self.publications.retain(|known| !known.has_ended(now));
+        self.expire_publications(now);
         let tags = sip.all("SIP-If-Match");
         let found = match tags.as_slice() {
             [] => None,
@@ -240,6 +265,20 @@ impl ImServer {
         let expires = format!("{expires}");
         let headers = [("SIP-ETag", etag.as_str()), ("Expires", expires.as_str())];
         self.answer(now, incoming, 200, "OK", &headers);
+        if done != "refreshed" {
+            self.state_changed(now, user, &package.name);
+        }
+    }
+
+    /// Removes what has ended and tells those who watch.
+    pub(super) fn expire_publications(&mut self, now: Instant) {
+        let ended: Vec<Publication> = self
+            .publications
+            .extract_if(.., |known| known.has_ended(now))
+            .collect();
+        for publication in ended {
+            self.state_changed(now, &publication.user, &publication.event);
+        }
     }
 
     /// Whether the request requires something, and was answered 420.
@@ -309,7 +348,7 @@ impl Package {
         Ok(asked.min(self.max_expires.into()) as u32)
     }
 
-    fn takes(&self, content_type: &str) -> bool {
+    pub(super) fn takes(&self, content_type: &str) -> bool {
         let bare = content_type.split(';').next().unwrap_or_default().trim();
         self.content_types
             .iter()

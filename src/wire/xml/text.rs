@@ -154,10 +154,6 @@ impl Iterator for Chars<'_> {
             c => Some(c),
         }
     }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (0, Some(self.rest.len()))
-    }
 }
 
 /// Checks the characters and references of `piece`.

@@ -11,15 +11,16 @@
 //!
 //! | limit | `Small` | `Standard` | bytes each | when it is met |
 //! |---|---|---|---|---|
-//! | `TXNS`: transactions, and requests under way | 8 | 32 | 424 | `Full`, or 480/500 to the peer |
-//! | `REMEMBERED`: answers to repeat, and message ids seen | 132 | 256 | 36 | the oldest is forgotten and counted |
+//! | `TXNS`: transactions, and requests under way | 8 | 32 | 456 | `Full`, or 480/500 to the peer |
+//! | `REMEMBERED`: answers to repeat | 132 | 256 | 28 | the oldest is forgotten and counted |
 //! | `ARENA`: octets of requests, answers, account and registration | 5120 | 32768 | 1 | `Full`, or 480/500 to the peer |
 //!
 //! Of `TXNS` rows for requests, one for each next hop is kept for its REGISTER; messages of ours
 //! leave one transaction to REGISTER and one to peers, peers leave us one, and INVITEs have half of
 //! the transactions at the most. Reports have
 //! half of the rows at the most; the next ones wait. With each of `TXNS` come four messages of ours
-//! whose reports are waited for; the oldest gives way, its window closes and is counted.
+//! whose reports are waited for, whose oldest gives way, its window closed and counted; and four messages
+//! of others that are known again by their sender and Message-ID.
 //!
 //! # Fixed
 //!
@@ -33,6 +34,7 @@
 //! | [`MAX_MESSAGE`]: bytes of one message | 65535 | none | 413 or 513 to the peer, `Full` to the application |
 //! | [`MAX_HEADERS`](crate::wire::message::MAX_HEADERS) of one message | 96 | none | 513 |
 //! | [`MAX_CHALLENGE`]: bytes of one digest challenge | 512 | 1 | it is not answered, and counted |
+//! | [`MAX_ETAG`]: octets of the entity-tag of a publication | 64 | 1 | it is published anew instead of refreshed |
 //! | Service-Route and P-Associated-URI | what leaves twice [`RESERVE`] | 1 | they are not kept, and counted |
 //! | [`REPORTS_PER_MESSAGE`] | 64 | none | the rest is counted (`stats().reports_unread`) |
 //! | `Config::stream_buffer`: bytes of a message on a stream | 8192 | in the driver's buffer | 413 to the peer, the message is skipped |
@@ -67,6 +69,10 @@ pub const RESERVE: usize = crate::im::tags::PAGER_LIMIT;
 /// The longest digest challenge that is answered, in bytes. It is kept, and what it makes longer is
 /// every request.
 pub const MAX_CHALLENGE: usize = 512;
+
+/// The longest entity-tag of a publication that is kept, in octets (RFC 3903 §11.3.1 has no limit).
+/// A UUID has 36.
+pub const MAX_ETAG: usize = 64;
 
 /// Octets of the arena that requests of ours leave to the answers for peers.
 pub(crate) const ANSWER: usize = 768;

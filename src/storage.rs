@@ -78,6 +78,8 @@ pub type Standard = Inline<32, 256, 32_768>;
 const SPANS: usize = 5;
 /// Messages that wait for reports, for each transaction.
 const AWAITED: usize = 4;
+/// Messages that are known again, for each transaction.
+const SEEN: usize = 4;
 
 /// Memory for a client. Only this crate implements it.
 pub trait Storage: sealed::Sealed {
@@ -115,8 +117,8 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// Memory in arrays: `TXNS` transactions and requests at once, `REMEMBERED` answers and messages
-/// that are known again, `ARENA` octets.
+/// Memory in arrays: `TXNS` transactions and requests at once, `REMEMBERED` answers that are
+/// repeated, `ARENA` octets.
 ///
 /// ```
 /// use oma_im::storage::Inline;
@@ -129,7 +131,7 @@ pub struct Inline<const TXNS: usize, const REMEMBERED: usize, const ARENA: usize
     tickets: [Ticket; TXNS],
     awaited: [[Awaited; AWAITED]; TXNS],
     echoes: [Echo; REMEMBERED],
-    seen: [Seen; REMEMBERED],
+    seen: [[Seen; SEEN]; TXNS],
     spans: [[Span; SPANS]; TXNS],
     state: ArenaState,
     bytes: [u8; ARENA],
@@ -146,7 +148,7 @@ impl<const TXNS: usize, const REMEMBERED: usize, const ARENA: usize>
             tickets: [Ticket::FREE; TXNS],
             awaited: [[Awaited::FREE; AWAITED]; TXNS],
             echoes: [Echo::FREE; REMEMBERED],
-            seen: [Seen::FREE; REMEMBERED],
+            seen: [[Seen::FREE; SEEN]; TXNS],
             spans: [[Span::FREE; SPANS]; TXNS],
             state: ArenaState::EMPTY,
             bytes: [0; ARENA],
@@ -177,7 +179,7 @@ impl<const TXNS: usize, const REMEMBERED: usize, const ARENA: usize> Storage
             tickets: &mut self.tickets,
             awaited: self.awaited.as_flattened_mut(),
             echoes: &mut self.echoes,
-            seen: &mut self.seen,
+            seen: self.seen.as_flattened_mut(),
             spans: self.spans.as_flattened_mut(),
             state: &mut self.state,
             bytes: &mut self.bytes,

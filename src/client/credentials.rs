@@ -296,7 +296,7 @@ impl Engine<'_> {
 
     fn refused(&mut self, row: Row, message: &Message<'_>, failure: Failure, status: Status) {
         match self.requests.get(row.0).map(|request| request.kind) {
-            Some(RequestKind::Register) => self.register_refused(row, message, failure, status),
+            Some(RequestKind::Register) => self.register_refused(row, message, status),
             Some(RequestKind::KeepAlive) => {
                 // Any answer shows that the flow is alive.
                 self.keep_alive_done(row);

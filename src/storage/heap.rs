@@ -9,7 +9,7 @@
 
 use alloc::vec::Vec;
 
-use super::{AWAITED, Parts, SPANS, Storage, sealed};
+use super::{AWAITED, Parts, SEEN, SPANS, Storage, sealed};
 use crate::arena::{Arena, ArenaState, Span};
 use crate::client::slots::{Awaited, Echo, Machine, Request, RequestState, Seen, Ticket, Txn};
 use crate::time::Instant;
@@ -20,7 +20,7 @@ use crate::time::Instant;
 pub struct HeapLimits {
     /// Transactions and requests at once.
     pub transactions: usize,
-    /// Answers and messages that are known again.
+    /// Answers that are repeated.
     pub remembered: usize,
     /// Octets of the arena.
     pub arena: usize,
@@ -132,7 +132,8 @@ impl Storage for Heap {
         let awaited = transactions.saturating_mul(AWAITED);
         grow(&mut self.awaited, awaited, Awaited::FREE);
         grow(&mut self.echoes, remembered, Echo::FREE);
-        grow(&mut self.seen, remembered, Seen::FREE);
+        let seen = transactions.saturating_mul(SEEN);
+        grow(&mut self.seen, seen, Seen::FREE);
         let spans = transactions.saturating_mul(SPANS);
         grow(&mut self.spans, spans, Span::FREE);
         grow(&mut self.bytes, arena, 0);

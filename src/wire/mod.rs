@@ -26,6 +26,7 @@
 //! | a message, its header fields, its addresses | [`message`], [`header`], [`name`], [`uri`] |
 //! | where one message ends on a stream | [`framer`] |
 //! | content: multipart, CPIM, reports, XML | [`mime`], [`cpim`], [`imdn`], [`xml`], [`datetime`] |
+//! | IM service settings | [`settings`] |
 //! | digest challenges and credentials, STUN | [`digest`], [`stun`] |
 //! | what is wrong, where, by which clause | [`error`] |
 //! | writing, and the scanners below it all | [`writer`], [`sink`], [`scan`] |
@@ -44,6 +45,7 @@ pub mod message;
 pub mod mime;
 pub mod name;
 pub mod scan;
+pub mod settings;
 pub mod sink;
 pub mod stun;
 pub mod uri;

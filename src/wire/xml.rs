@@ -33,7 +33,7 @@ pub const MAX_NAME: usize = 256;
 
 /// The namespace name that the prefix `xml` always has: `xml:lang`, `xml:space`.
 pub const XML_NAMESPACE: &str = "http://www.w3.org/XML/1998/namespace";
-const XMLNS_NAMESPACE: &str = "http://www.w3.org/2000/xmlns/";
+pub(crate) const XMLNS_NAMESPACE: &str = "http://www.w3.org/2000/xmlns/";
 
 /// The name of an element or attribute: a namespace name and a local part.
 #[derive(Clone, Copy, Debug)]
@@ -535,7 +535,7 @@ impl<'b> Reader<'b> {
 
     // --- the cursor ---
 
-    fn error(&self, kind: ParseErrorKind) -> ParseError {
+    pub(in crate::wire) fn error(&self, kind: ParseErrorKind) -> ParseError {
         ParseError::new(kind, self.total.saturating_sub(self.rest.len()))
     }
 

@@ -1,4 +1,4 @@
-//! What messages carry: MIME parts, CPIM, XML, disposition notifications, deflated bodies.
+//! What messages carry: MIME parts, CPIM, XML, disposition notifications, settings, deflated bodies.
 #![allow(
     clippy::arithmetic_side_effects,
     clippy::cast_possible_truncation,
@@ -12,6 +12,7 @@
 mod cpim;
 mod imdn;
 mod mime;
+mod settings;
 mod target;
 mod xml;
 

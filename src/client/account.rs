@@ -7,7 +7,7 @@ use crate::config::{Config, Credentials, Release};
 use crate::error::ConfigError;
 use crate::im::tags;
 use crate::limits::MAX_PATHS;
-use crate::wire::scan::Class;
+use crate::wire::scan::{Class, pieces};
 use crate::wire::sink::Sink;
 use crate::wire::uri::{Host, Scheme, Uri};
 
@@ -89,13 +89,9 @@ impl Account {
             return Err(ConfigError::Text);
         }
         let product = |p: &str| {
-            p.split('/').count() <= 2
-                && p.split('/')
-                    .all(|t| !t.is_empty() && Class::TOKEN.fits(t.as_bytes()))
+            pieces(p, b'/').count() <= 2 && pieces(p, b'/').all(|t| Class::TOKEN.fits(t.as_bytes()))
         };
-        if !config
-            .product
-            .split(' ')
+        if !pieces(config.product, b' ')
             .filter(|p| !p.is_empty())
             .all(product)
         {

@@ -11,7 +11,7 @@ use crate::client::account::Field;
 use crate::client::engine::{Engine, Policy, Row};
 use crate::client::event::Trust;
 use crate::client::records::Record;
-use crate::client::register::{OwnContact, parse_contact_user};
+use crate::client::register::parse_contact_user;
 use crate::client::requests::{Step as Progress, failure};
 use crate::client::serve::{Extra, Served};
 use crate::client::settings::SettingsChange;
@@ -256,7 +256,13 @@ impl Engine<'_> {
 
     /// Does what the machine says; `why` is what the last answer said, where there was one.
     fn watch_step(&mut self, watch: Watch, step: Step, why: Option<Failure>) {
-        note!(debug, "{:?}: {:?}, then {:?}", watch, step.event, step.action);
+        note!(
+            debug,
+            "{:?}: {:?}, then {:?}",
+            watch,
+            step.event,
+            step.action
+        );
         let change = match step.event {
             None | Some(SubscriptionEvent::Unsubscribed | SubscriptionEvent::Fetched) => None,
             Some(SubscriptionEvent::Subscribed { phase, .. }) => Some(match phase {
@@ -449,11 +455,9 @@ impl Engine<'_> {
     /// The settings that somebody else has published for the user.
     fn read_settings(&mut self, body: &[u8]) -> Option<()> {
         let mut others: Option<PartialSettings> = None;
-        let mut id = [0; 16];
-        let own = self.entity_id(&mut id);
         for entity in Entities::new(body, self.core.settings.dialect()).ok()? {
             let entity = entity.ok()?;
-            if entity.id != *own {
+            if !self.is_own_entity(&entity.id) {
                 others = Some(entity.settings);
             }
         }
@@ -469,7 +473,7 @@ impl Engine<'_> {
         let info = RegInfo::new(body).ok()?;
         let version = info.version();
         match info.order(self.core.watches.version) {
-            Order::Next => {}
+            Order::InTurn => {}
             // RFC 3680 §5: what is old changes nothing; with a gap the state is asked for anew.
             Order::Old => return Some(()),
             Order::Gap => {
@@ -482,7 +486,8 @@ impl Engine<'_> {
         self.core.watches.version = Some(version);
         let full = info.state() == DocumentState::Full;
         // Each path has one binding, and a document at most one word on it.
-        let mut notices: [Option<Notice>; crate::limits::MAX_PATHS] = [None; _];
+        let mut notices: [Option<Notice>; crate::limits::MAX_PATHS] =
+            [None; crate::limits::MAX_PATHS];
         let mut seen = [false; crate::limits::MAX_PATHS];
         let mut ours = None;
         for item in info {
@@ -506,7 +511,12 @@ impl Engine<'_> {
                     if let Some(seen) = seen.get_mut(at) {
                         *seen = true;
                     }
-                    let notice = notice(contact.state, contact.event, contact.expires, contact.retry_after);
+                    let notice = notice(
+                        contact.state,
+                        contact.event,
+                        contact.expires,
+                        contact.retry_after,
+                    );
                     if let Some(place) = notices.get_mut(at) {
                         *place = notice;
                     }

@@ -289,6 +289,11 @@ impl<'b> SipUri<'b> {
         UriHeaders { rest: self.headers }
     }
 
+    /// Scheme, user, host and port.
+    pub(crate) fn before_params(&self) -> &'b [u8] {
+        split_at(self.bytes, offset_in(self.bytes, self.params)).0
+    }
+
     fn equivalent(&self, other: &SipUri<'_>) -> bool {
         // RFC 3261 §19.1.4: the userinfo with case, everything else without; a component with its
         // default value is not one left out.

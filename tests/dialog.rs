@@ -145,6 +145,14 @@ fn a_strict_router_comes_into_the_request_line() {
     let route = "Route: <sip:proxy2>,<sip:proxy3;lr>,<sip:proxy4>,<sip:user@remoteua>\r\n";
     let expected = format!("SUBSCRIBE sip:proxy1 SIP/2.0\r\n{route}{IDENT}");
     assert_eq!(written(&dialog), expected);
+    // Behind a loose one it stays where it is, as it is.
+    let mut dialog = begun();
+    let lines = "Record-Route: <sip:p1;lr>,<sip:p2;method=INVITE?a=b>
+        Contact: <sip:user@remoteua>";
+    let _ = by_request(&mut dialog, &notify(lines));
+    let route = "Route: <sip:p1;lr>,<sip:p2;method=INVITE?a=b>\r\n";
+    let expected = format!("SUBSCRIBE sip:user@remoteua SIP/2.0\r\n{route}{IDENT}");
+    assert_eq!(written(&dialog), expected);
     // Alone, and with what Table 1 of §19.1.1 does not let into a Request-URI.
     let mut dialog = begun();
     let lines = "Record-Route: <sip:u;v?@p.example:1;Method=INVITE;maddr=[::1];x?Subject=a&b=c>

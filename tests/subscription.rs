@@ -287,6 +287,22 @@ fn the_time_that_is_left() {
         };
         assert_eq!(subscribed.lease.ends().as_millis(), end * 1000, "{script}");
     }
+    // At a refresh likewise, whichever answer comes first.
+    for (script, end) in [
+        ("9 200 3600\n9 active 3500", 3509),
+        ("9 active 3500\n9 200 3600", 3509),
+        ("9 active 4294967295", 3609),
+        ("9 active 4294967295\n9 200 3500", 3509),
+        ("9 active\n9 200 3500", 3509),
+    ] {
+        let mut scene = Scene::new();
+        let start = "0 subscribe\n0 sent\n0 200 3600\n0 active\n8 refresh\n8 sent";
+        let _ = scene.play(&format!("{start}\n{script}"));
+        let State::Subscribed(subscribed) = scene.machine.state() else {
+            panic!("{script}");
+        };
+        assert_eq!(subscribed.lease.ends().as_millis(), end * 1000, "{script}");
+    }
     // The refresh comes sooner if it has to, and stays where it is if it need not.
     for (left, refresh) in [(3500, 3000), (3398, 3000), (3200, 2602), (100, 52)] {
         let mut scene = Scene::new();
@@ -328,6 +344,9 @@ fn timer_n() {
         &format!(
             "{subscribed}3002 challenged: -\n3003 active: -\n3004 sent: -\n3036 clock: ended NoNotify, again at 3066"
         ),
+        // A 423 is no 2xx either.
+        "0 subscribe: new SUBSCRIBE 3600\n0 sent: -\n5 423 7200: SUBSCRIBE 7200\n32 clock: -\n\
+         40 sent: -\n71 clock: -\n72 clock: ended NoNotify, again at 102",
         // RFC 5839: a 204 says that there is none.
         &format!("{subscribed}3002 204 3600: -\n3033 clock: -\n6002 clock: SUBSCRIBE 3600"),
         // Timer F at the same time.
@@ -647,8 +666,18 @@ fn a_notifier_that_cannot_be_reached() {
         1 refresh: SUBSCRIBE 3600
         1 sent: -
         1 deaf 200 3600: -
-        2 deaf active: -
-        3 unsubscribe: unsubscribed
+        2 unsubscribe: unsubscribed
+        ",
+    );
+    ladder(
+        &mut Scene::new(),
+        "
+        0 subscribe: new SUBSCRIBE 3600
+        0 sent: -
+        0 200 3600: -
+        0 active: Active until 3600
+        1 deaf active: -
+        2 refresh: new SUBSCRIBE 3600
         ",
     );
 }

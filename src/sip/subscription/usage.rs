@@ -889,12 +889,7 @@ impl Usage {
             | State::NotifyWait(NotifyWait { timer_n, .. })
             | State::Leaving { timer_n, .. } => *timer_n = end,
             State::Subscribed(Subscribed {
-                plan:
-                    Plan::UnderWay {
-                        timer_n,
-                        answer: Answer::Awaited,
-                        ..
-                    },
+                plan: Plan::UnderWay { timer_n, .. },
                 ..
             }) => *timer_n = within,
             State::Subscribed(_) | State::Idle | State::Waiting { .. } => {}

@@ -74,7 +74,7 @@ impl Scene {
             "terminated" => {
                 let (reason, seconds) = rest.split_once(' ').unwrap_or((rest, ""));
                 Notice::Terminated {
-                    reason: Termination::read((!reason.is_empty()).then_some(reason.as_bytes())),
+                    reason: termination(reason),
                     retry_after: number(seconds),
                 }
             }
@@ -1166,4 +1166,14 @@ fn a_subscription_is_small() {
         "{}",
         size_of::<Subscription<288>>()
     );
+}
+
+/// What Subscription-State with this reason says.
+fn termination(reason: &str) -> Termination {
+    use oma_im::wire::header::SubscriptionState;
+    let value = match reason {
+        "" => "terminated".to_owned(),
+        reason => format!("terminated;reason={reason}"),
+    };
+    Termination::of(SubscriptionState::parse(value.as_bytes()).unwrap().reason())
 }

@@ -23,7 +23,6 @@ use crate::sip::publication::{
     PublicationEvent, Reason, Step,
 };
 use crate::sip::transaction::key::hash;
-use crate::wire::header::SipEtag;
 use crate::wire::message::Message;
 use crate::wire::name::{Name, Status};
 use crate::wire::scan;
@@ -217,21 +216,10 @@ impl Engine<'_> {
     pub(crate) fn published(&mut self, row: Row, message: &Message<'_>, status: Status) {
         let (now, config) = (self.core.now, self.core.policy.publication());
         let random = self.core.entropy.u32();
-        let number = |name| {
-            message
-                .header(name)
-                .and_then(|value| scan::parse_u32(value).ok())
-        };
         if status.is_success() {
             self.drop_request(row);
-            let grant = Grant {
-                expires: number(Name::Expires),
-                entity_tag: message
-                    .header(Name::SipEtag)
-                    .and_then(|value| SipEtag::parse(value).ok()),
-            };
             let machine = &mut self.core.settings.publication;
-            let step = machine.ok(now, &config, grant, random);
+            let step = machine.ok(now, &config, Grant::read(message), random);
             return self.publication_step(step, None);
         }
         let why = failure(message, status);
@@ -240,7 +228,10 @@ impl Engine<'_> {
         }
         self.drop_request(row);
         let machine = &mut self.core.settings.publication;
-        let step = machine.interval_too_brief(&config, number(Name::MinExpires));
+        let min = message
+            .header(Name::MinExpires)
+            .and_then(|value| scan::parse_u32(value).ok());
+        let step = machine.interval_too_brief(&config, min);
         self.publication_step(step, Some(why));
     }
 

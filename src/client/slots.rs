@@ -396,7 +396,7 @@ mod tests {
             ("seen", size_of::<Seen>(), 8),
             ("span", size_of::<Span>(), 16),
             ("event", size_of::<Record>(), 40),
-            ("core", size_of::<Core>(), 3072),
+            ("core", size_of::<Core>(), 3904),
             ("path", size_of::<Path>(), 424),
             ("digest", size_of::<AuthPlace>(), 152),
             ("flow", size_of::<Flow>(), 232),

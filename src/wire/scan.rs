@@ -96,7 +96,7 @@ impl Class {
     /// The bytes at the start that are of this class, and the rest.
     #[inline]
     pub fn split(self, bytes: &[u8]) -> (&[u8], &[u8]) {
-        cut(bytes, self.run(bytes))
+        halves(bytes, self.run(bytes))
     }
 }
 
@@ -192,7 +192,7 @@ pub fn split_at(bytes: &[u8], at: usize) -> (&[u8], &[u8]) {
 
 /// As [`split_at`], for offsets that came from a walk over `bytes` and never lie past the end.
 #[inline]
-pub(crate) fn cut(bytes: &[u8], at: usize) -> (&[u8], &[u8]) {
+pub(crate) fn halves(bytes: &[u8], at: usize) -> (&[u8], &[u8]) {
     // Cold, so that a jump that is never taken is all it costs.
     #[cold]
     const fn past(bytes: &[u8]) -> (&[u8], &[u8]) {
@@ -204,7 +204,7 @@ pub(crate) fn cut(bytes: &[u8], at: usize) -> (&[u8], &[u8]) {
 /// What stands in `whole` before its tail `rest`.
 #[inline]
 pub(crate) fn before<'b>(whole: &'b [u8], rest: &[u8]) -> &'b [u8] {
-    cut(whole, whole.len().wrapping_sub(rest.len())).0
+    halves(whole, whole.len().wrapping_sub(rest.len())).0
 }
 
 /// How far `part` starts after the start of `whole`, for a part cut out of it.

@@ -4,7 +4,7 @@ use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::wire::error::{ParseError, ParseErrorKind};
-use crate::wire::scan::{Class, cut, eq_ignore_case, hex_value, split_at};
+use crate::wire::scan::{Class, eq_ignore_case, halves, hex_value, split_at};
 
 /// A host: a name or an address, never both (RFC 3261 §19.1.4: a name does not match what it
 /// resolves to).
@@ -61,9 +61,9 @@ impl<'b> Host<'b> {
             end = end.wrapping_add(1);
         }
         let before = before(end);
-        let (name, rest) = cut(bytes, end);
+        let (name, rest) = halves(bytes, end);
         // A dot may end a name. What ends in a number can only have been meant for an address.
-        match (before, cut(name, top).1) {
+        match (before, halves(name, top).1) {
             (b'-', _) => None,
             (b'.', _) if ends_in_number(name.strip_suffix(b".")?) => None,
             (_, [b'0'..=b'9', ..]) if ends_in_number(name) => None,

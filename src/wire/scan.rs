@@ -652,6 +652,8 @@ mod tests {
             assert!(!Class::TOKEN.has(*b), "{b}");
         }
         assert_eq!((0..=255).filter(|&b| Class::CONTROL.has(b)).count(), 33 - 3);
+        let both = Class::HEX.or(Class::DIGIT).or(Class::HEX);
+        assert!(both.has(b'f') && both.has(b'9') && !both.has(b'g'));
         assert!(!Class::QDTEXT.has(b'"') && !Class::QDTEXT.has(b'\\') && Class::QDTEXT.has(0xff));
     }
 

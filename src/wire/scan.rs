@@ -657,6 +657,36 @@ mod tests {
         assert!(!Class::QDTEXT.has(b'"') && !Class::QDTEXT.has(b'\\') && Class::QDTEXT.has(0xff));
     }
 
+    // Eight bytes at a time or one: at every place of every length the same byte is found.
+    #[test]
+    fn bytes_and_controls_are_found_where_they_stand() {
+        for length in 0..26 {
+            for place in 0..=length {
+                for byte in 0..=255 {
+                    let mut bytes = std::vec![b'a'; length];
+                    if let Some(there) = bytes.get_mut(place) {
+                        *there = byte;
+                    }
+                    let control = bytes.iter().position(u8::is_ascii_control);
+                    assert_eq!(find_control(&bytes), control, "{bytes:?}");
+                    let found = bytes.iter().position(|&b| b == byte);
+                    assert_eq!(find_byte(&bytes, byte), found, "{byte} in {bytes:?}");
+                    // Two of them: the first counts.
+                    bytes.push(byte);
+                    let found = bytes.iter().position(|&b| b == byte);
+                    assert_eq!(find_byte(&bytes, byte), found, "{byte} in {bytes:?}");
+                }
+            }
+        }
+        // Neighbours of what is looked for, in one word.
+        let word = b"\x80\xff\x20\x7e\xa0\x81 \x1f\x7f\x00";
+        assert_eq!(find_control(word), Some(7));
+        assert_eq!(find_byte(b"bcbcbcba", b'a'), Some(7));
+        for (text, run) in [("", 0), ("12a", 2), ("123a", 3), ("1234a", 4), ("12345", 5)] {
+            assert_eq!(Class::DIGIT.run(text.as_bytes()), run, "{text}");
+        }
+    }
+
     #[test]
     fn numbers_are_digits_only() {
         assert_eq!(parse_u32(b"4294967295"), Ok(u32::MAX));
@@ -736,6 +766,9 @@ mod tests {
     fn escapes_are_resolved_once() {
         assert!(unescape(b"a%25%00%4").eq(*b"a%\x00%4"));
         assert!(fits_escaped(b"a%41-", Class::USER) && fits_escaped(b"", Class::USER));
-        assert!(!fits_escaped(b"a%4", Class::USER) && !fits_escaped(b"a b", Class::USER));
+        for bad in [&b"a%4"[..], b"a b", b"a%4g", b"a%g4", b"%"] {
+            assert!(!fits_escaped(bad, Class::USER), "{bad:?}");
+        }
+        assert!(unescape(b"%4g%g4").eq(*b"%4g%g4"));
     }
 }

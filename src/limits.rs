@@ -34,6 +34,7 @@
 //! | [`MAX_MESSAGE`]: bytes of one message | 65535 | none | 413 or 513 to the peer, `Full` to the application |
 //! | [`MAX_HEADERS`](crate::wire::message::MAX_HEADERS) of one message | 96 | none | 513 |
 //! | [`MAX_CHALLENGE`]: bytes of one digest challenge | 512 | 1 | it is not answered, and counted |
+//! | [`MAX_ETAG`]: octets of the entity-tag of a publication | 64 | 1 | it is published anew instead of refreshed |
 //! | Service-Route and P-Associated-URI | what leaves twice [`RESERVE`] | 1 | they are not kept, and counted |
 //! | [`REPORTS_PER_MESSAGE`] | 64 | none | the rest is counted (`stats().reports_unread`) |
 //! | `Config::stream_buffer`: bytes of a message on a stream | 8192 | in the driver's buffer | 413 to the peer, the message is skipped |
@@ -68,6 +69,10 @@ pub const RESERVE: usize = crate::im::tags::PAGER_LIMIT;
 /// The longest digest challenge that is answered, in bytes. It is kept, and what it makes longer is
 /// every request.
 pub const MAX_CHALLENGE: usize = 512;
+
+/// The longest entity-tag of a publication that is kept, in octets (RFC 3903 §11.3.1 has no limit).
+/// A UUID has 36.
+pub const MAX_ETAG: usize = 64;
 
 /// Octets of the arena that requests of ours leave to the answers for peers.
 pub(crate) const ANSWER: usize = 768;

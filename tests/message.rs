@@ -56,7 +56,7 @@ fn every_header_of_a_request_is_read() {
     let expires = message.optional(Name::Expires, Expires::parse).unwrap();
     assert_eq!(expires.unwrap().0, 600);
     let event = message.required(Name::Event, Event::parse).unwrap();
-    assert_eq!(event.package, b"presence");
+    assert!(event.event_type.is(b"presence"));
     assert_eq!(message.other("x-kept"), Some(&b"as it is"[..]));
     assert_eq!(message.other("x-lost"), None);
     assert_eq!(message.content_length(), Ok(Some(2)));

@@ -10,13 +10,14 @@ use std::{format, fs};
 use crate::client::flows::{Flow, Path};
 use crate::client::records::Record;
 use crate::limits::{
-    EVENTS, MAX_CANDIDATES, MAX_FLOWS, MAX_MESSAGE, MAX_PATHS, REPORTS_PER_MESSAGE, RESERVE,
+    EVENTS, MAX_CANDIDATES, MAX_ETAG, MAX_FLOWS, MAX_MESSAGE, MAX_PATHS, REPORTS_PER_MESSAGE,
+    RESERVE,
 };
 use crate::storage::{Inline, Small, Standard};
 use crate::wire::message::MAX_HEADERS;
 
 /// A row begins with this; these are the cells behind it that are numbers.
-fn numbers() -> [(&'static str, &'static [usize]); 11] {
+fn numbers() -> [(&'static str, &'static [usize]); 12] {
     const TXN: usize = size_of::<Inline<9, 0, 0>>() - size_of::<Inline<8, 0, 0>>();
     const REMEMBERED: usize = (size_of::<Inline<0, 18, 0>>() - size_of::<Inline<0, 16, 0>>()) / 2;
     [
@@ -30,6 +31,7 @@ fn numbers() -> [(&'static str, &'static [usize]); 11] {
         ("[`MAX_MESSAGE`]", &[MAX_MESSAGE]),
         ("[`MAX_HEADERS`]", &[MAX_HEADERS]),
         ("[`MAX_CANDIDATES`]", &[MAX_CANDIDATES as usize]),
+        ("[`MAX_ETAG`]", &[MAX_ETAG, 1]),
         ("[`REPORTS_PER_MESSAGE`]", &[REPORTS_PER_MESSAGE]),
     ]
 }

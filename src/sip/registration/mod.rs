@@ -45,14 +45,15 @@
 
 mod terms;
 
+pub use super::failure::Failure;
 pub use terms::{
-    Failure, KeepAlives, Notice, Reason, RefreshRule, RegistrationAction, RegistrationConfig,
+    KeepAlives, Notice, Reason, RefreshRule, RegistrationAction, RegistrationConfig,
     RegistrationEvent, Retry, Step,
 };
 
 use super::backoff::{Backoff, OtherFlows};
+use super::failure::{Outlook, outlook};
 use crate::time::Instant;
-use terms::{Outlook, outlook};
 
 /// RFC 3261 §10.2.8 lets a client raise its interval after a 423; a registrar that wants a third
 /// one gets none.

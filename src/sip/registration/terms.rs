@@ -16,7 +16,7 @@ pub enum RefreshRule {
 
 impl RefreshRule {
     /// Milliseconds from the grant of so many seconds to the refresh.
-    pub(super) fn after(self, granted: u32) -> u64 {
+    pub(in crate::sip) fn after(self, granted: u32) -> u64 {
         let granted = u64::from(granted);
         match self {
             Self::Ims if granted > 1_200 => granted.saturating_sub(600).saturating_mul(1_000),
@@ -165,23 +165,6 @@ impl Step {
     }
 }
 
-/// How a REGISTER failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum Failure {
-    /// A final response that is not 2xx and not a 423.
-    Status {
-        /// Its code.
-        status: Status,
-        /// Its Retry-After, in seconds.
-        retry_after: Option<u32>,
-    },
-    /// The transaction timed out.
-    Timeout,
-    /// The request could not be sent.
-    TransportFailed,
-}
-
 /// Whether answers to keep-alives are expected on the flow of a registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -210,23 +193,4 @@ pub enum Notice {
     },
     /// `rejected`: gone; do not register again.
     Rejected,
-}
-
-/// Whether a refusal may be withdrawn.
-pub(super) enum Outlook {
-    Temporary,
-    Permanent,
-}
-
-pub(super) fn outlook(status: Status, retry_after: Option<u32>) -> Outlook {
-    match (status.code(), retry_after) {
-        // RFC 3261 §21.4.9, §21.4.18; RFC 5626 §11.5.
-        (408 | 480 | 430, _) => Outlook::Temporary,
-        // RFC 3261 §20.33: these can have a Retry-After, which says that there is a later.
-        (404 | 413 | 486 | 600 | 603, Some(_)) => Outlook::Temporary,
-        // RFC 3261 §21.5.2, §21.5.6, §21.5.7: the same request will not fare better.
-        (501 | 505 | 513, _) => Outlook::Permanent,
-        (500..=599, _) => Outlook::Temporary,
-        _ => Outlook::Permanent,
-    }
 }

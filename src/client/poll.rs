@@ -500,7 +500,6 @@ impl<'a> Engine<'a> {
         };
         if (flow_first && self.step_flows() == Step::Done)
             || (transactions.is_some() && self.step_transactions() == Step::Done)
-            || (flows.is_some() && !flow_first && self.step_flows() == Step::Done)
         {
             return Step::Done;
         }
@@ -545,7 +544,7 @@ impl<'a> Engine<'a> {
                 if machine.is_terminated() {
                     *txn = Txn::FREE;
                     if let (ClientAction::TimedOut, Some(row)) = (action, row) {
-                        self.unanswered(row, action);
+                        self.unanswered(row);
                     }
                 }
             }

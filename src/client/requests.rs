@@ -22,7 +22,7 @@ use crate::id::{FlowId, PathId};
 use crate::im::tags::{PAGER_LIMIT, WARNING_ANONYMITY};
 use crate::limits::ANSWER;
 use crate::sip::draft::{self, Hop, KeepOffer};
-use crate::sip::transaction::{ClientAction, NonInviteClient, client};
+use crate::sip::transaction::{NonInviteClient, client};
 use crate::wire::header::{RetryAfter, Warning};
 use crate::wire::message::Message;
 use crate::wire::name::{Method, Name, Status};
@@ -467,7 +467,7 @@ impl Engine<'_> {
     }
 
     /// A transaction of ours ended without a final response.
-    pub(crate) fn unanswered(&mut self, row: Row, action: ClientAction) {
+    pub(crate) fn unanswered(&mut self, row: Row) {
         let Some(request) = self.requests.get(row.0).copied() else {
             return;
         };
@@ -486,11 +486,7 @@ impl Engine<'_> {
                 if self.another_path(row) {
                     return;
                 }
-                let failure = match action {
-                    ClientAction::TransportFailed => Failure::FlowLost,
-                    _ => Failure::Timeout,
-                };
-                self.end_request(row, Err(failure));
+                self.end_request(row, Err(Failure::Timeout));
             }
         }
     }

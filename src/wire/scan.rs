@@ -773,7 +773,39 @@ mod tests {
             assert!(!Class::TOKEN.has(*b), "{b}");
         }
         assert_eq!((0..=255).filter(|&b| Class::CONTROL.has(b)).count(), 33 - 3);
+        let both = Class::HEX.or(Class::DIGIT).or(Class::HEX);
+        assert!(both.has(b'f') && both.has(b'9') && !both.has(b'g'));
         assert!(!Class::QDTEXT.has(b'"') && !Class::QDTEXT.has(b'\\') && Class::QDTEXT.has(0xff));
+    }
+
+    // Eight bytes at a time or one: at every place of every length the same byte is found.
+    #[test]
+    fn bytes_and_controls_are_found_where_they_stand() {
+        for length in 0..26 {
+            for place in 0..=length {
+                for byte in 0..=255 {
+                    let mut bytes = std::vec![b'a'; length];
+                    if let Some(there) = bytes.get_mut(place) {
+                        *there = byte;
+                    }
+                    let control = bytes.iter().position(u8::is_ascii_control);
+                    assert_eq!(find_control(&bytes), control, "{bytes:?}");
+                    let found = bytes.iter().position(|&b| b == byte);
+                    assert_eq!(find_byte(&bytes, byte), found, "{byte} in {bytes:?}");
+                    // Two of them: the first counts.
+                    bytes.push(byte);
+                    let found = bytes.iter().position(|&b| b == byte);
+                    assert_eq!(find_byte(&bytes, byte), found, "{byte} in {bytes:?}");
+                }
+            }
+        }
+        // Neighbours of what is looked for, in one word.
+        let word = b"\x80\xff\x20\x7e\xa0\x81 \x1f\x7f\x00";
+        assert_eq!(find_control(word), Some(7));
+        assert_eq!(find_byte(b"bcbcbcba", b'a'), Some(7));
+        for (text, run) in [("", 0), ("12a", 2), ("123a", 3), ("1234a", 4), ("12345", 5)] {
+            assert_eq!(Class::DIGIT.run(text.as_bytes()), run, "{text}");
+        }
     }
 
     #[test]
@@ -878,5 +910,9 @@ mod tests {
             let whole = [fits, rest].concat();
             assert_eq!(split_escaped(&whole, Class::USER), (fits, rest));
         }
+        for bad in [&b"a%4"[..], b"a b", b"a%4g", b"a%g4", b"%"] {
+            assert_ne!(split_escaped(bad, Class::USER), (bad, &b""[..]), "{bad:?}");
+        }
+        assert!(unescape(b"%4g%g4").eq(*b"%4g%g4"));
     }
 }

@@ -48,6 +48,11 @@ impl<'b> Name<'b> {
         self.local
     }
 
+    /// The part after the prefix, as a text.
+    pub const fn local_text(&self) -> Text<'b> {
+        Text::content(self.local)
+    }
+
     /// The namespace name that the prefix stands for; empty if the name is in no namespace.
     pub const fn namespace(&self) -> Text<'b> {
         self.namespace

@@ -159,8 +159,4 @@ impl Iterator for HeaderChars<'_> {
             other => other,
         })
     }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (0, Some(self.rest.len()))
-    }
 }

@@ -155,10 +155,6 @@ impl Iterator for Chars<'_> {
             c => Some(c),
         }
     }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (0, Some(self.rest.len()))
-    }
 }
 
 /// Checks the characters and references of `piece`.

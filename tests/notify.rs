@@ -155,11 +155,11 @@ fn what_a_notify_says() {
         ("terminated", over(Termination::Other, None)),
         (
             "terminated;reason=noResource;expires=60",
-            over(Termination::Noresource, None),
+            over(Termination::NoResource, None),
         ),
         (
             "TERMINATED ; retry-after=7;reason=giveup",
-            over(Termination::Giveup, Some(7)),
+            over(Termination::GiveUp, Some(7)),
         ),
         (
             "terminated;reason=deactivated",
@@ -508,7 +508,7 @@ fn damaged_notifies() {
         if let Verdict::Accept(_) = reg.receive(NOW, &CONFIG, &read, 0) {
             let ours: &[u8] = b"0000000000c0ffee";
             assert_eq!(message.call_id().unwrap(), ours);
-            assert_eq!(read.event().package, b"reg");
+            assert_eq!(read.event().event_type.as_bytes(), b"reg");
             if reg
                 .dialog()
                 .is_some_and(|dialog| dialog.request_uri().is_some())

@@ -148,6 +148,14 @@ impl<S: Storage> World<S> {
         n
     }
 
+    /// Lets the server of the domain do something, and puts what it wants on the network.
+    pub fn serve<T>(&mut self, call: impl FnOnce(&mut ImServer, Instant) -> T) -> T {
+        let now = self.net.now();
+        let result = call(&mut self.servers[0].server, now);
+        self.servers[0].drain(&mut self.net);
+        result
+    }
+
     /// Calls a phone's client and drains it.
     pub fn act<T>(&mut self, phone: usize, call: impl FnOnce(&mut Client<S>, Instant) -> T) -> T {
         let now = self.net.now();

@@ -6,15 +6,16 @@
 //! it can be finished. Content-Length is its own work, whatever the body is made of.
 //!
 //! A header value is a [`Value`]. Those that hold bytes of an application are checked when they
-//! are made ([`Text`], [`Token`], [`Quoted`], [`UriText`], [`CallId`], [`HostName`]), those of a
-//! received message are cleaned when they are written ([`Raw`], [`ReceivedVia`]), and values are
-//! composed of them by structs ([`NameAddr`], [`Via`], [`With`]). So nothing that comes from
+//! are made ([`Text`], [`Token`], [`Quoted`], [`UriText`], [`CallId`], [`HostName`],
+//! [`AccessNetworkInfo`], [`EntityTag`](super::header::EntityTag)), those of a received message are
+//! cleaned when they are written ([`Raw`], [`ReceivedVia`]), and values are composed of them by
+//! structs ([`NameAddr`], [`Via`], [`With`], [`Ipsec3gpp`](super::header::Ipsec3gpp)). So nothing that comes from
 //! outside can end a line, and nobody outside this crate can add a kind of value.
 
 mod text;
 mod value;
 
-pub use text::{CallId, HostName, Quoted, Text, TextError, Token, UriText};
+pub use text::{AccessNetworkInfo, CallId, HostName, Quoted, Text, TextError, Token, UriText};
 pub use value::{
     Branch, CSeq, Hex, Host, NameAddr, Param, Raw, ReceivedVia, SentBy, SipDate, Via, With,
 };

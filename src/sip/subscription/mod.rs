@@ -121,7 +121,7 @@ impl<'m, 'b> Notify<'m, 'b> {
                 expires: state.expires(),
             },
             Substate::Terminated => Notice::Terminated {
-                reason: Termination::read(state.reason()),
+                reason: Termination::new(state.reason()),
                 retry_after: state.retry_after(),
             },
         };
@@ -170,7 +170,7 @@ pub enum Verdict {
 pub fn stray(notify: &Notify<'_, '_>, packages: &[Package]) -> Status {
     if packages
         .iter()
-        .any(|package| package.name.as_bytes() == notify.event.package)
+        .any(|package| notify.event.event_type.is(package.name.as_bytes()))
     {
         Status::DOES_NOT_EXIST
     } else {
@@ -399,6 +399,11 @@ impl<const N: usize> Subscription<N> {
     /// As [`Usage::deadline`].
     pub fn deadline(&self) -> Option<Instant> {
         self.usage.deadline()
+    }
+
+    /// As [`Usage::due_from`].
+    pub fn due_from(&self) -> Option<Instant> {
+        self.usage.due_from()
     }
 
     /// As [`Usage::slack`].

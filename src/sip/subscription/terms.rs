@@ -3,7 +3,7 @@
 use super::super::backoff::BackoffConfig;
 use super::super::registration::RefreshRule;
 use crate::time::Instant;
-use crate::wire::header::Event;
+use crate::wire::header::{Event, EventReason};
 use crate::wire::name::Status;
 
 /// What an event package is to its subscriber (RFC 6665 §5.4).
@@ -55,7 +55,7 @@ impl Package {
 
     /// Whether an Event names it. RFC 6665 §8.2.1: byte by byte, and an `id` never matches none.
     pub fn is_named(&self, event: &Event<'_>) -> bool {
-        event.package == self.name.as_bytes() && event.id().is_none()
+        event.event_type.is(self.name.as_bytes()) && event.id().is_none()
     }
 }
 
@@ -131,9 +131,9 @@ pub enum Termination {
     /// It was not refreshed, or ended by us: at once.
     Timeout,
     /// No authorization came: later.
-    Giveup,
+    GiveUp,
     /// There is nothing to subscribe to any more: do not.
-    Noresource,
+    NoResource,
     /// The state does not change: do not.
     Invariant,
     /// None was given, or one that is not known: later.
@@ -141,23 +141,18 @@ pub enum Termination {
 }
 
 impl Termination {
-    /// Reads the `reason` parameter, which compares without case.
-    pub fn read(reason: Option<&[u8]>) -> Self {
-        const KNOWN: [(&[u8], Termination); 7] = [
-            (b"deactivated", Termination::Deactivated),
-            (b"probation", Termination::Probation),
-            (b"rejected", Termination::Rejected),
-            (b"timeout", Termination::Timeout),
-            (b"giveup", Termination::Giveup),
-            (b"noresource", Termination::Noresource),
-            (b"invariant", Termination::Invariant),
-        ];
-        let known = reason.and_then(|reason| {
-            KNOWN
-                .iter()
-                .find(|(name, _)| reason.eq_ignore_ascii_case(name))
-        });
-        known.map_or(Self::Other, |(_, reason)| *reason)
+    /// What a Subscription-State gives as its reason.
+    pub fn new(reason: Option<EventReason<'_>>) -> Self {
+        match reason {
+            Some(EventReason::Deactivated) => Self::Deactivated,
+            Some(EventReason::Probation) => Self::Probation,
+            Some(EventReason::Rejected) => Self::Rejected,
+            Some(EventReason::Timeout) => Self::Timeout,
+            Some(EventReason::GiveUp) => Self::GiveUp,
+            Some(EventReason::NoResource) => Self::NoResource,
+            Some(EventReason::Invariant) => Self::Invariant,
+            Some(EventReason::Other(_)) | None => Self::Other,
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What concerns one hop: the topmost Via, STUN, and taking a SIP URI apart.
 
 use std::format;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::prelude::rust_2024::*;
 use std::vec;
 
@@ -26,6 +26,18 @@ impl SipUri {
     pub(super) fn param(&self, name: &str) -> Option<&str> {
         let found = self.params.iter().find(|(known, _)| known == name)?;
         found.1.as_deref()
+    }
+
+    pub(super) fn has_param(&self, name: &str) -> bool {
+        self.params.iter().any(|(known, _)| known == name)
+    }
+
+    /// Host and port, if the host is an address.
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        let address = self.host.parse();
+        address
+            .or_else(|_| format!("{}:5060", self.host).parse())
+            .ok()
     }
 }
 

@@ -11,14 +11,18 @@
 //! 2. The first [`Rule`] that matches may answer, stay silent, wait, hang up or ask for credentials again.
 //! 3. REGISTER and MESSAGE need digest credentials, as [`Config::register_auth`] and [`Config::request_auth`] say.
 //! 4. REGISTER goes to the registrar, OPTIONS for the server is answered, MESSAGE is routed: to each binding of the user, with
-//!    retransmissions on UDP; to the members of a group (202); into the store if the user is away (202), until the next REGISTER. Other
-//!    methods get 405.
+//!    retransmissions on UDP; to the members of a group (202); into the store if the user is away (202), until the next REGISTER.
+//!    PUBLISH goes to the event state compositor, SUBSCRIBE to the notifier. Other methods get 405.
 //!
 //! What it does and why comes out as [`Output::Note`], for the ladder.
 
 mod auth;
+mod config;
 mod hop;
 mod host;
+mod notify;
+mod publish;
+mod reginfo;
 mod registrar;
 mod routing;
 mod script;
@@ -27,15 +31,19 @@ use std::collections::{BTreeMap, VecDeque};
 use std::format;
 use std::net::SocketAddr;
 use std::prelude::rust_2024::*;
-use std::vec;
 
 pub use self::auth::{Algorithm, Challenge, ChallengeHeader, Info, Qop};
+pub use self::config::{Config, Feature, User};
 pub use self::host::ServerHost;
+pub use self::notify::{Approval, FirstNotify, Notify, Subscription};
+pub use self::publish::{Package, Publication, Source};
+pub use self::reginfo::{Changes, Removal};
 pub use self::registrar::{Binding, Outbound};
 pub use self::script::{Answer, Edit, Rule, Then};
 
 use self::auth::{Nonces, Verdict};
 use self::hop::sent_by_port;
+use self::registrar::{Change, ContactEvent};
 use self::routing::{Attempt, Fork, Stored};
 use super::log::Transport;
 use super::rng::Rng;
@@ -47,6 +55,8 @@ const T1_MS: u64 = 500;
 const T2_MS: u64 = 4_000;
 /// How long answers are kept for retransmissions on UDP (RFC 3261 §17.2.2, Timer J).
 const TIMER_J_MS: u64 = 64 * T1_MS;
+/// The methods it serves.
+const ALLOW: &str = "REGISTER, MESSAGE, OPTIONS, PUBLISH, SUBSCRIBE";
 
 /// Where bytes came from and where answers go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,113 +108,6 @@ pub enum Output {
     Note(String),
 }
 
-/// Whether the server does something that it could.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Feature {
-    /// It does.
-    On,
-    /// It does not.
-    Off,
-}
-
-/// A user of the server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct User {
-    /// User part of the address of record.
-    pub name: String,
-    /// Username of the credentials.
-    pub auth_name: String,
-    /// The password.
-    pub password: String,
-    /// All public identities, the default one first: `sip:name@domain`, then those of [`User::identity`].
-    pub identities: Vec<String>,
-}
-
-impl User {
-    /// A user whose credentials have the username `name`.
-    pub fn new(name: &str, password: &str) -> Self {
-        Self {
-            name: name.into(),
-            auth_name: name.into(),
-            password: password.into(),
-            identities: Vec::new(),
-        }
-    }
-
-    /// Another username for the credentials (an IMS private identity).
-    #[must_use]
-    pub fn auth_name(mut self, name: &str) -> Self {
-        self.auth_name = name.into();
-        self
-    }
-
-    /// One more public identity: a `sip:` or `tel:` URI.
-    #[must_use]
-    pub fn identity(mut self, uri: &str) -> Self {
-        self.identities.push(uri.into());
-        self
-    }
-}
-
-/// How the server behaves when no rule says otherwise.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Config {
-    /// Domain of its users.
-    pub domain: String,
-    /// Its own address, for Via and Service-Route.
-    pub address: SocketAddr,
-    /// Challenges for REGISTER; none asks for no credentials.
-    pub register_auth: Vec<Challenge>,
-    /// Challenges for everything else.
-    pub request_auth: Vec<Challenge>,
-    /// Shortest registration in seconds; less gets 423 (RFC 3261 §10.3 step 7).
-    pub min_expires: u32,
-    /// Longest registration in seconds; more is cut.
-    pub max_expires: u32,
-    /// Registration without Expires, in seconds.
-    pub default_expires: u32,
-    /// Service-Route of the 200 to REGISTER (RFC 3608).
-    pub service_route: Vec<String>,
-    /// RFC 5626.
-    pub outbound: Outbound,
-    /// Whether public GRUUs are given out (RFC 5627).
-    pub gruu: Feature,
-    /// Value for a Via `keep` parameter in seconds (RFC 6223).
-    pub keep: Option<u32>,
-    /// Whether CRLF CRLF on streams is answered (RFC 5626 §3.5.1).
-    pub crlf_pong: Feature,
-    /// Whether STUN Binding requests are answered (RFC 5626 §3.5.2).
-    pub stun: Feature,
-    /// Whether messages for users who are away are kept (202), or refused (480).
-    pub store: Feature,
-    /// How long a user who is registered but silent is tried, before that counts as away.
-    pub forward_ms: u64,
-}
-
-impl Config {
-    /// A plain SIP core: MD5 with `qop=auth` asked by 401 for REGISTER and by 407 for the rest, outbound understood,
-    /// store-and-forward.
-    pub fn new(domain: &str, address: SocketAddr) -> Self {
-        Self {
-            domain: domain.into(),
-            address,
-            register_auth: vec![Challenge::new(ChallengeHeader::Www, domain)],
-            request_auth: vec![Challenge::new(ChallengeHeader::Proxy, domain)],
-            min_expires: 60,
-            max_expires: 3_600,
-            default_expires: 3_600,
-            service_route: Vec::new(),
-            outbound: Outbound::On,
-            gruu: Feature::Off,
-            keep: None,
-            crlf_pong: Feature::On,
-            stun: Feature::On,
-            store: Feature::On,
-            forward_ms: 16_000,
-        }
-    }
-}
-
 /// A transaction as the server sees it: branch, sent-by and method (RFC 3261 §17.2.3).
 type Key = (String, String, String);
 
@@ -221,6 +124,8 @@ struct Served {
     /// Given once the answer is.
     answer: Option<(Remote, Vec<u8>)>,
     edit: Option<Edit>,
+    /// Whether the answer goes out.
+    answering: Feature,
     /// Authentication-Info and the like, for a 2xx.
     info: Vec<(String, String)>,
     until: Instant,
@@ -237,6 +142,9 @@ pub struct ImServer {
     nonces: Nonces,
     bindings: Vec<Binding>,
     stored: Vec<Stored>,
+    publications: Vec<Publication>,
+    subscriptions: Vec<Subscription>,
+    violations: Vec<String>,
     streams: BTreeMap<u64, Vec<u8>>,
     served: BTreeMap<Key, Served>,
     delayed: Vec<(Instant, Incoming)>,
@@ -259,6 +167,9 @@ impl ImServer {
             nonces: Nonces::default(),
             bindings: Vec::new(),
             stored: Vec::new(),
+            publications: Vec::new(),
+            subscriptions: Vec::new(),
+            violations: Vec::new(),
             streams: BTreeMap::new(),
             served: BTreeMap::new(),
             delayed: Vec::new(),
@@ -306,7 +217,13 @@ impl ImServer {
             .count()
     }
 
-    /// Final answers to what [`ImServer::inject`] sent: Call-ID and status.
+    /// What a client did that the server bears with and a specification forbids, in plain words. A test that ends well
+    /// finds none.
+    pub fn violations(&self) -> &[String] {
+        &self.violations
+    }
+
+    /// Final answers to what [`ImServer::inject`] and [`ImServer::notify`] sent: Call-ID and status; 408 for none.
     pub fn answers(&self) -> &[(String, u16)] {
         &self.answers
     }
@@ -334,7 +251,7 @@ impl ImServer {
             }
             return;
         };
-        let mut buffer = self.streams.remove(&conn).unwrap_or_default();
+        let mut buffer = core::mem::take(self.streams.entry(conn).or_default());
         buffer.extend_from_slice(bytes);
         loop {
             let used = match sip::piece(&buffer) {
@@ -359,18 +276,23 @@ impl ImServer {
             };
             buffer.drain(..used);
         }
-        self.streams.insert(conn, buffer);
+        if let Some(place) = self.streams.get_mut(&conn) {
+            *place = buffer;
+        }
     }
 
     /// A connection is gone: its bindings are too, and what was under way on it did not arrive.
     pub fn closed(&mut self, now: Instant, conn: u64) {
         self.streams.remove(&conn);
-        for binding in self
+        let gone: Vec<Binding> = self
             .bindings
             .extract_if(.., |binding| binding.flow.conn == Some(conn))
-        {
-            let text = format!("flow of {} lost, binding removed", binding.user);
-            self.out.push_back(Output::Note(text));
+            .collect();
+        for binding in gone {
+            let user = binding.user.clone();
+            self.note(format!("flow of {user} lost, binding removed"));
+            let event = ContactEvent::Deactivated;
+            self.bindings_changed(now, &user, Vec::from([Change { binding, event }]));
         }
         let lost: Vec<Attempt> = self
             .attempts
@@ -388,12 +310,18 @@ impl ImServer {
             self.serve(now, incoming);
         }
         self.attempts_due(now);
+        self.expire_bindings(now);
+        self.expire_publications(now);
+        self.subscriptions_due(now);
     }
 
     /// When [`ImServer::timeout`] wants to be called. Any other call may change it.
     pub fn deadline(&self) -> Option<Instant> {
         let delayed = self.delayed.iter().map(|(at, _)| *at);
-        delayed.chain(self.attempts.iter().map(Attempt::due)).min()
+        delayed
+            .chain(self.attempts.iter().map(Attempt::due))
+            .chain(self.subscriptions_deadline())
+            .min()
     }
 
     /// The next thing to do, until there is none. Call it after every other call.
@@ -436,6 +364,7 @@ impl ImServer {
             from,
             answer: None,
             edit: None,
+            answering: Feature::On,
             info: Vec::new(),
             until: now.after(TIMER_J_MS + self.config.forward_ms),
         };
@@ -478,13 +407,13 @@ impl ImServer {
         match incoming.key.2.as_str() {
             "REGISTER" => self.register(now, &incoming, user.as_deref()),
             "CANCEL" => self.answer(now, &incoming, 481, "Call/Transaction Does Not Exist", &[]),
-            "MESSAGE" | "OPTIONS" => self.route(now, incoming, user),
+            "MESSAGE" | "OPTIONS" | "PUBLISH" | "SUBSCRIBE" => self.route(now, incoming, user),
             _ => self.answer(
                 now,
                 &incoming,
                 405,
                 "Method Not Allowed",
-                &[("Allow", "REGISTER, MESSAGE, OPTIONS")],
+                &[("Allow", ALLOW)],
             ),
         }
     }
@@ -529,10 +458,19 @@ impl ImServer {
         {
             to.address.set_port(sent_by_port(via));
         }
+        if served.answering == Feature::Off {
+            return;
+        }
         let bytes = response.to_bytes();
         served.answer = Some((to, bytes.clone()));
         served.until = now.after(TIMER_J_MS);
         self.out.push_back(Output::Send { to, bytes });
+    }
+
+    fn violation(&mut self, text: impl Into<String>) {
+        let text = text.into();
+        self.note(format!("violation: {text}"));
+        self.violations.push(text);
     }
 
     fn note(&mut self, text: impl Into<String>) {

@@ -38,8 +38,64 @@ pub struct Binding {
     pub flow: Remote,
     /// When it ends.
     pub until: Instant,
-    call_id: String,
-    cseq: u32,
+    pub(super) call_id: String,
+    pub(super) cseq: u32,
+    /// Its name in the documents of RFC 3680, and what happened to it last.
+    pub(super) id: u64,
+    pub(super) event: ContactEvent,
+}
+
+/// What happens to a binding (RFC 3680 §4.7.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ContactEvent {
+    Registered,
+    Refreshed,
+    Shortened,
+    Expired,
+    Deactivated,
+    Probation(Option<u32>),
+    Unregistered,
+    Rejected,
+}
+
+impl ContactEvent {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            ContactEvent::Registered => "registered",
+            ContactEvent::Refreshed => "refreshed",
+            ContactEvent::Shortened => "shortened",
+            ContactEvent::Expired => "expired",
+            ContactEvent::Deactivated => "deactivated",
+            ContactEvent::Probation(_) => "probation",
+            ContactEvent::Unregistered => "unregistered",
+            ContactEvent::Rejected => "rejected",
+        }
+    }
+
+    /// Whether the binding is gone.
+    pub(super) fn ends(self) -> bool {
+        !matches!(
+            self,
+            ContactEvent::Registered | ContactEvent::Refreshed | ContactEvent::Shortened
+        )
+    }
+
+    /// The reason for which a subscription ends with the last binding, and retry-after (RFC 6665 §4.1.3).
+    pub(super) fn reason(self) -> (&'static str, Option<u32>) {
+        match self {
+            ContactEvent::Deactivated => ("deactivated", None),
+            ContactEvent::Probation(retry_after) => ("probation", retry_after),
+            ContactEvent::Rejected => ("rejected", None),
+            _ => ("timeout", None),
+        }
+    }
+}
+
+/// A binding that something happened to.
+#[derive(Clone, Debug)]
+pub(super) struct Change {
+    pub(super) binding: Binding,
+    pub(super) event: ContactEvent,
 }
 
 impl ImServer {
@@ -72,9 +128,12 @@ impl ImServer {
                 &[("Unsupported", &unknown.join(", "))],
             );
         }
-        self.bindings.retain(|binding| binding.until > now);
+        self.expire_bindings(now);
         match self.update(now, &user, incoming) {
-            Ok(()) => self.registered(now, &user, incoming),
+            Ok(changes) => {
+                self.registered(now, &user, incoming);
+                self.bindings_changed(now, &user, changes);
+            }
             Err(Refusal::TooBrief) => {
                 let least = format!("{}", self.config.min_expires);
                 self.answer(
@@ -91,7 +150,12 @@ impl ImServer {
     }
 
     /// RFC 3261 §10.3 steps 6 and 7. Nothing changes unless all of it can.
-    fn update(&mut self, now: Instant, user: &str, incoming: &Incoming) -> Result<(), Refusal> {
+    fn update(
+        &mut self,
+        now: Instant,
+        user: &str,
+        incoming: &Incoming,
+    ) -> Result<Vec<Change>, Refusal> {
         let sip = &incoming.sip;
         let call_id = sip.header("Call-ID").unwrap_or_default().to_string();
         let (cseq, _) = sip.cseq().ok_or(Refusal::Malformed("Bad CSeq"))?;
@@ -110,8 +174,12 @@ impl ImServer {
             {
                 return Err(Refusal::OutOfOrder);
             }
-            self.bindings.retain(|binding| binding.user != user);
-            return Ok(());
+            let event = ContactEvent::Unregistered;
+            return Ok(self
+                .bindings
+                .extract_if(.., |binding| binding.user == user)
+                .map(|binding| Change { binding, event })
+                .collect());
         }
         let mut updates = Vec::new();
         for contact in contacts {
@@ -139,6 +207,8 @@ impl ImServer {
                 until: now.after(u64::from(asked.min(self.config.max_expires)) * 1000),
                 call_id: call_id.clone(),
                 cseq,
+                id: 0,
+                event: ContactEvent::Registered,
             };
             if self
                 .bindings
@@ -149,13 +219,32 @@ impl ImServer {
             }
             updates.push(binding);
         }
-        for binding in updates {
-            self.bindings.retain(|known| !known.same_as(&binding));
-            if binding.until > now {
-                self.bindings.push(binding);
+        let mut changes = Vec::new();
+        for mut binding in updates {
+            let known = self
+                .bindings
+                .iter()
+                .position(|known| known.same_as(&binding))
+                .map(|at| self.bindings.remove(at));
+            binding.id = known.as_ref().map_or(self.next_fork, |known| known.id);
+            binding.event = match known {
+                _ if binding.until <= now => ContactEvent::Unregistered,
+                Some(_) => ContactEvent::Refreshed,
+                None => ContactEvent::Registered,
+            };
+            if known.is_none() {
+                self.next_fork += 1;
+            }
+            let event = binding.event;
+            if event.ends() {
+                // The one that is gone is told as it was.
+                changes.extend(known.map(|binding| Change { binding, event }));
+            } else {
+                self.bindings.push(binding.clone());
+                changes.push(Change { binding, event });
             }
         }
-        Ok(())
+        Ok(changes)
     }
 
     fn registered(&mut self, now: Instant, user: &str, incoming: &Incoming) {
@@ -172,10 +261,7 @@ impl ImServer {
                 contact += &format!(";{param}");
             }
             if let (true, Some(instance)) = (gruu, &binding.instance) {
-                contact += &format!(
-                    ";pub-gruu=\"sip:{user}@{};gr={instance}\"",
-                    self.config.domain
-                );
+                contact += &format!(";pub-gruu=\"{}\"", self.public_gruu(user, instance));
             }
             outbound |= binding.reg_id.is_some() && binding.flow == incoming.from;
             response.push("Contact", &contact);
@@ -211,6 +297,10 @@ impl ImServer {
         if count > 0 {
             self.deliver_stored(now, user);
         }
+    }
+
+    pub(super) fn public_gruu(&self, user: &str, instance: &str) -> String {
+        format!("sip:{user}@{};gr={instance}", self.config.domain)
     }
 
     /// The user that a `sip:` or `tel:` URI names, in our domain.

@@ -5,11 +5,10 @@
 //! Messages from the store and to groups are requests of the server's own: nobody upstream waits for their answers.
 
 use std::format;
-use std::net::SocketAddr;
 use std::prelude::rust_2024::*;
 
-use super::hop::{SipUri, sip_uri};
-use super::{Binding, Feature, ImServer, Incoming, Key, Output, Remote, T1_MS, T2_MS};
+use super::hop::sip_uri;
+use super::{ALLOW, Binding, Feature, ImServer, Incoming, Key, Output, Remote, T1_MS, T2_MS};
 use crate::testkit::log::Transport;
 use crate::testkit::sip::{self, Sip};
 use crate::time::Instant;
@@ -42,7 +41,7 @@ pub(super) struct Fork {
     answered: bool,
 }
 
-enum Origin {
+pub(super) enum Origin {
     /// Somebody waits for the answer. The request is kept for the store.
     Upstream {
         key: Key,
@@ -53,6 +52,8 @@ enum Origin {
     Store { user: String, id: u64 },
     /// Sent by [`ImServer::inject`].
     Injected { call_id: String },
+    /// A NOTIFY of this subscription.
+    Notify { id: u64, call_id: String },
 }
 
 impl Attempt {
@@ -120,16 +121,28 @@ impl ImServer {
             return self.answer(now, &incoming, 483, "Too Many Hops", &[]);
         }
         sip.set("Max-Forwards", &format!("{}", hops - 1));
+        let mut routed = 0;
         while sip
             .all("Route")
             .first()
             .is_some_and(|route| self.is_ours(sip::uri_of(route)))
         {
             sip.pop("Route");
+            routed += 1;
         }
         let sender = authenticated.or_else(|| self.sender_by_flow(now, &incoming));
         self.assert_identity(&mut sip, sender.as_deref());
 
+        if incoming.key.2 == "SUBSCRIBE"
+            && let Some(to) = sip.header("To")
+            && sip::param(to, "tag").is_some()
+        {
+            // RFC 3261 §12.2.1.1: in a dialog by the route set, to the remote target.
+            if routed != self.config.record_route.len() {
+                self.violation("SUBSCRIBE in a dialog without its route set");
+            }
+            return self.resubscribe(now, &incoming, sender.as_deref());
+        }
         let target = sip_uri(&uri);
         let for_server = target.as_ref().is_some_and(|target| {
             target.user.is_empty()
@@ -140,12 +153,16 @@ impl ImServer {
             .as_ref()
             .and_then(|target| self.groups.get(&target.user).cloned());
         if for_server {
+            let events = self.allow_events();
             let headers = [
-                ("Allow", "REGISTER, MESSAGE, OPTIONS"),
+                ("Allow", ALLOW),
+                ("Allow-Events", events.as_str()),
                 ("Accept", "text/plain, message/cpim"),
             ];
             let (status, reason) = match incoming.key.2.as_str() {
                 "OPTIONS" => (200, "OK"),
+                // RFC 3903 §6 step 1: the server itself has no event state.
+                "PUBLISH" | "SUBSCRIBE" => (404, "Not Found"),
                 _ => (405, "Method Not Allowed"),
             };
             return self.answer(now, &incoming, status, reason, &headers);
@@ -167,6 +184,11 @@ impl ImServer {
         let Some(user) = self.user_of(&uri) else {
             return self.answer(now, &incoming, 404, "Not Found", &[]);
         };
+        match incoming.key.2.as_str() {
+            "PUBLISH" => return self.publish(now, &incoming, &user, sender.as_deref()),
+            "SUBSCRIBE" => return self.subscribe(now, &incoming, &user, sender.as_deref()),
+            _ => {}
+        }
         // RFC 7315 §4.2: what was called, for a phone with several identities.
         sip.set("P-Called-Party-ID", &format!("<{uri}>"));
         let instance = target.as_ref().and_then(|target| target.param("gr"));
@@ -283,45 +305,59 @@ impl ImServer {
     }
 
     fn fork(&mut self, now: Instant, origin: Origin, request: &Sip, targets: &[(Remote, Binding)]) {
-        self.next_fork += 1;
-        let fork = self.next_fork;
+        let fork = self.new_fork(origin, targets.len());
         for (to, binding) in targets {
-            let branch = format!("z9hG4bK-srv-{}", self.rng.hex());
             let mut sip = request.clone();
             let method = sip.method().unwrap_or_default().to_string();
             sip.start = format!("{method} {} SIP/2.0", binding.contact);
             for path in binding.path.iter().rev() {
                 sip.push_front("Route", path);
             }
-            let via = format!(
-                "SIP/2.0/{} {};branch={branch}",
-                to.transport.as_str(),
-                self.config.address
-            );
-            sip.push_front("Via", &via);
-            let bytes = sip.to_bytes();
-            self.out.push_back(Output::Send {
-                to: *to,
-                bytes: bytes.clone(),
-            });
-            self.attempts.push(Attempt {
-                to: *to,
-                branch,
-                fork,
-                bytes,
-                resend: (to.transport == Transport::Udp).then(|| (now.after(T1_MS), T1_MS)),
-                give_up: now.after(self.config.forward_ms),
-            });
+            self.launch(now, fork, *to, sip, self.config.forward_ms);
         }
-        self.forks.insert(
-            fork,
-            Fork {
-                origin,
-                pending: targets.len(),
-                best: None,
-                answered: false,
-            },
+    }
+
+    pub(super) fn new_fork(&mut self, origin: Origin, pending: usize) -> u64 {
+        self.next_fork += 1;
+        let fork = Fork {
+            origin,
+            pending,
+            best: None,
+            answered: false,
+        };
+        self.forks.insert(self.next_fork, fork);
+        self.next_fork
+    }
+
+    /// Sends a request to one place.
+    pub(super) fn launch(
+        &mut self,
+        now: Instant,
+        fork: u64,
+        to: Remote,
+        mut sip: Sip,
+        patience_ms: u64,
+    ) {
+        let branch = format!("z9hG4bK-srv-{}", self.rng.hex());
+        let via = format!(
+            "SIP/2.0/{} {};branch={branch}",
+            to.transport.as_str(),
+            self.config.address
         );
+        sip.push_front("Via", &via);
+        let bytes = sip.to_bytes();
+        self.out.push_back(Output::Send {
+            to,
+            bytes: bytes.clone(),
+        });
+        self.attempts.push(Attempt {
+            to,
+            branch,
+            fork,
+            bytes,
+            resend: (to.transport == Transport::Udp).then(|| (now.after(T1_MS), T1_MS)),
+            give_up: now.after(patience_ms),
+        });
     }
 
     /// Looks whether a fork has an answer or has come to its end.
@@ -381,6 +417,10 @@ impl ImServer {
                     self.deliver_stored(now, &user);
                 }
             },
+            Origin::Notify { id, call_id } => {
+                self.answers.push((call_id, status.unwrap_or(408)));
+                self.notify_over(id, status);
+            }
             Origin::Upstream { .. } => {}
         }
     }
@@ -489,15 +529,10 @@ impl ImServer {
 
 /// RFC 5626 §5.3: a binding with a reg-id is reached over its flow; so is every one on a stream, as this server opens no
 /// connections. Another one is reached where its Contact says, so a Contact that lies behind address translation is not.
-fn next_hop(binding: &Binding) -> Remote {
+pub(super) fn next_hop(binding: &Binding) -> Remote {
     if binding.reg_id.is_some() || binding.flow.conn.is_some() {
         return binding.flow;
     }
-    let Some(SipUri { host, .. }) = sip_uri(&binding.contact) else {
-        return binding.flow;
-    };
-    let address = host
-        .parse::<SocketAddr>()
-        .or_else(|_| format!("{host}:5060").parse());
+    let address = sip_uri(&binding.contact).and_then(|contact| contact.address());
     address.map_or(binding.flow, Remote::udp)
 }

@@ -5,12 +5,14 @@ use std::prelude::rust_2024::*;
 use std::sync::Arc;
 
 use super::hop::sip_uri;
-use super::{ImServer, Incoming, Output};
+use super::{Feature, ImServer, Incoming, Output};
 use crate::testkit::sip::{self, Sip};
 use crate::time::Instant;
 
 /// A change to the answer that the server would give.
 pub type Edit = Arc<dyn Fn(&mut Sip) + Send + Sync>;
+
+type Condition = Box<dyn Fn(&Sip) -> bool + Send + Sync>;
 
 /// When to misbehave, and how.
 ///
@@ -28,6 +30,7 @@ pub struct Rule {
     from: Option<String>,
     to: Option<String>,
     credentials: bool,
+    when: Option<Condition>,
     skip: usize,
     times: usize,
     then: Option<Then>,
@@ -49,6 +52,7 @@ impl Rule {
             from: None,
             to: None,
             credentials: false,
+            when: None,
             skip: 0,
             times: 1,
             then: None,
@@ -73,6 +77,23 @@ impl Rule {
     #[must_use]
     pub fn with_credentials(mut self) -> Self {
         self.credentials = true;
+        self
+    }
+
+    /// Only if this holds for the request.
+    ///
+    /// ```
+    /// use oma_im::testkit::server::{Answer, Rule, Then};
+    ///
+    /// // Refreshes and changes of a publication are refused, initial ones are not.
+    /// let rule = Rule::on("PUBLISH")
+    ///     .when(|request| request.header("SIP-If-Match").is_some())
+    ///     .then(Then::Answer(Answer::new(412)));
+    /// # let _ = rule;
+    /// ```
+    #[must_use]
+    pub fn when(mut self, holds: impl Fn(&Sip) -> bool + Send + Sync + 'static) -> Self {
+        self.when = Some(Box::new(holds));
         self
     }
 
@@ -120,6 +141,7 @@ impl Rule {
                     .header("Authorization")
                     .or(request.header("Proxy-Authorization"))
                     .is_some())
+            && self.when.as_ref().is_none_or(|holds| holds(request))
     }
 }
 
@@ -130,6 +152,8 @@ pub enum Then {
     Answer(Answer),
     /// No answer, ever, to retransmissions neither.
     Silence,
+    /// The usual thing, but nobody hears of it: the answer is never sent, to retransmissions neither.
+    ServeUnheard,
     /// The usual thing, this many milliseconds later.
     Delay(u64),
     /// The connection is closed without an answer; on UDP this is silence.
@@ -218,6 +242,13 @@ impl ImServer {
                 self.answer(now, &incoming, status, &reason, &headers);
             }
             Then::Silence => self.note(format!("script: no answer to {}", incoming.key.2)),
+            Then::ServeUnheard => {
+                self.note(format!("script: the answer to {} is lost", incoming.key.2));
+                if let Some(served) = self.served.get_mut(&incoming.key) {
+                    served.answering = Feature::Off;
+                }
+                self.serve(now, incoming);
+            }
             Then::Delay(ms) => {
                 self.note(format!("script: {} waits {ms} ms", incoming.key.2));
                 if let Some(served) = self.served.get_mut(&incoming.key) {
@@ -271,16 +302,21 @@ fn reason(status: u16) -> &'static str {
         404 => "Not Found",
         405 => "Method Not Allowed",
         407 => "Proxy Authentication Required",
+        406 => "Not Acceptable",
         408 => "Request Timeout",
+        412 => "Conditional Request Failed",
         413 => "Request Entity Too Large",
         415 => "Unsupported Media Type",
         420 => "Bad Extension",
+        421 => "Extension Required",
         423 => "Interval Too Brief",
         433 => "Anonymity Disallowed",
         480 => "Temporarily Unavailable",
         481 => "Call/Transaction Does Not Exist",
         486 => "Busy Here",
         488 => "Not Acceptable Here",
+        489 => "Bad Event",
+        494 => "Security Agreement Required",
         500 => "Server Internal Error",
         503 => "Service Unavailable",
         504 => "Server Time-out",

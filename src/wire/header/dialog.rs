@@ -2,6 +2,8 @@
 
 use crate::wire::error::{ParseError, ParseErrorKind};
 use crate::wire::scan::{Class, Params, offset_in, trim_lws, trim_start};
+use crate::wire::sink::Sink;
+use crate::wire::writer::{Value, sealed::Sealed};
 
 /// Call-ID (RFC 3261 §20.8): `word [ "@" word ]`; compares with case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -111,13 +113,21 @@ pub type SipEtag<'b> = EntityTag<'b>;
 pub type SipIfMatch<'b> = EntityTag<'b>;
 
 impl<'b> EntityTag<'b> {
-    /// Parses a whole value: a token.
+    /// How long one may be, in bytes: it has to be kept between two requests. RFC 3903 has no limit.
+    pub const MAX: usize = 128;
+
+    /// Parses a whole value: a token, so no quotes (RFC 3903 §12).
     ///
     /// # Errors
-    /// `HeaderValue` at the first byte that is not of a token.
+    /// `HeaderValue` at the first byte that is not of a token; `HeadersTooLong` if there are more than
+    /// [`MAX`](Self::MAX).
     pub fn parse(value: &'b [u8]) -> Result<Self, ParseError> {
         let tag = trim_lws(value);
         match Class::TOKEN.split(tag) {
+            ([_, ..], []) if tag.len() > Self::MAX => {
+                let at = offset_in(value, tag).saturating_add(Self::MAX);
+                Err(ParseError::new(ParseErrorKind::HeadersTooLong, at))
+            }
             ([_, ..], []) => Ok(Self(tag)),
             (_, rest) => Err(ParseError::new(
                 ParseErrorKind::HeaderValue,
@@ -129,6 +139,13 @@ impl<'b> EntityTag<'b> {
     /// Its bytes.
     pub const fn as_bytes(self) -> &'b [u8] {
         self.0
+    }
+}
+
+impl Sealed for EntityTag<'_> {}
+impl Value for EntityTag<'_> {
+    fn write(&self, sink: &mut Sink<'_>) {
+        sink.put(self.0);
     }
 }
 

@@ -12,7 +12,7 @@
 //! | Accept-Contact, Reject-Contact | [`AcceptContact`], [`RejectContact`] | RFC 3841 §9.2 |
 //! | Accept-Encoding | [`AcceptEncoding`] | RFC 3261 §20.2 |
 //! | Allow | [`Allow`] | RFC 3261 §20.5 |
-//! | Allow-Events | [`AllowEvents`] | RFC 6665 §8.2.2 |
+//! | Allow-Events | [`AllowEvents`] | RFC 6665 §8.2.2, §8.4 |
 //! | Call-ID | [`CallId`] | RFC 3261 §20.8 |
 //! | Contact | [`Contact`] | RFC 3261 §20.10, RFC 5626 §4 |
 //! | Content-Disposition | [`ContentDisposition`] | RFC 3261 §20.11 |
@@ -23,7 +23,7 @@
 //! | Content-Type | [`ContentType`] | RFC 3261 §20.15 |
 //! | CSeq | [`CSeq`] | RFC 3261 §20.16 |
 //! | Date | [`Date`] | RFC 3261 §20.17 |
-//! | Event | [`Event`] | RFC 6665 §8.2.1 |
+//! | Event | [`Event`] | RFC 6665 §8.2.1, §8.4 |
 //! | Expires | [`Expires`] | RFC 3261 §20.19 |
 //! | Flow-Timer | [`FlowTimer`] | RFC 5626 §10 |
 //! | From | [`From`] | RFC 3261 §20.20 |
@@ -31,7 +31,7 @@
 //! | MIME-Version | [`MimeVersion`] | RFC 3261 §20.24 |
 //! | Min-Expires | [`MinExpires`] | RFC 3261 §20.23 |
 //! | Min-SE | [`MinSe`] | RFC 4028 §5 |
-//! | P-Access-Network-Info | [`PAccessNetworkInfo`] | RFC 7315 §4.4 |
+//! | P-Access-Network-Info | [`PAccessNetworkInfo`] | RFC 7315 §4.4, §5.4 |
 //! | P-Asserted-Identity | [`PAssertedIdentity`] | RFC 3325 §9.1 |
 //! | P-Associated-URI | [`PAssociatedUri`] | RFC 7315 §4.1 |
 //! | P-Called-Party-ID | [`PCalledPartyId`] | RFC 7315 §4.2 |
@@ -51,13 +51,13 @@
 //! | Retry-After | [`RetryAfter`] | RFC 3261 §20.33 |
 //! | Route | [`Route`] | RFC 3261 §20.34 |
 //! | RSeq | [`RSeq`] | RFC 3262 §7.1 |
-//! | Security-Client, -Server, -Verify | [`SecurityClient`], [`SecurityServer`], [`SecurityVerify`] | RFC 3329 §2.2 |
+//! | Security-Client, -Server, -Verify | [`SecurityClient`], [`SecurityServer`], [`SecurityVerify`] | RFC 3329 §2.2, appendix A |
 //! | Server, User-Agent | [`Server`], [`UserAgent`] | RFC 3261 §20.35, §20.41 |
 //! | Service-Route | [`ServiceRoute`] | RFC 3608 §5 |
 //! | Session-Expires | [`SessionExpires`] | RFC 4028 §4 |
 //! | SIP-ETag, SIP-If-Match | [`SipEtag`], [`SipIfMatch`] | RFC 3903 §11.3 |
 //! | Subject | [`Subject`] | RFC 3261 §20.36 |
-//! | Subscription-State | [`SubscriptionState`] | RFC 6665 §8.2.3 |
+//! | Subscription-State | [`SubscriptionState`] | RFC 6665 §8.2.3, §8.4 |
 //! | Supported, Unsupported | [`Supported`], [`Unsupported`] | RFC 3261 §20.37, §20.40 |
 //! | Target-Dialog | [`TargetDialog`] | RFC 4538 §7 |
 //! | To | [`To`] | RFC 3261 §20.39 |
@@ -69,8 +69,10 @@
 mod address;
 mod date;
 mod dialog;
+mod event;
 mod media;
 mod number;
+mod security;
 mod text;
 mod token;
 mod via;
@@ -81,17 +83,21 @@ pub use address::{
 };
 pub use date::Date;
 pub use dialog::{CallId, EntityTag, Replaces, SipEtag, SipIfMatch, TargetDialog};
+pub use event::{AllowEvents, Event, EventReason, EventType, SubscriptionState, Substate};
 pub use media::{Accept, ContentId, ContentType, MediaType, MimeVersion};
 pub use number::{
     CSeq, ContentLength, Expires, FlowTimer, MaxForwards, MinExpires, MinSe, RAck, RSeq, Refresher,
     RetryAfter, SessionExpires,
 };
+pub use security::{
+    Encryption, Integrity, Ipsec3gpp, IpsecMode, IpsecProtocol, IpsecSuite, SecurityClient,
+    SecurityMechanism, SecurityServer, SecurityVerify, choose_ipsec, put_security_list,
+};
 pub use text::{Bytes, Display, Product, Products, Server, Subject, Text, UserAgent, Warning};
 pub use token::{
-    AcceptContact, AcceptEncoding, Allow, AllowEvents, ContentDisposition, ContentEncoding,
-    ContentLanguage, Event, Handling, PAccessNetworkInfo, Privacy, ProxyRequire, Reason, ReferSub,
-    RejectContact, Require, SecurityClient, SecurityMechanism, SecurityServer, SecurityVerify,
-    SubscriptionState, Substate, Supported, TokenList, Unsupported,
+    AcceptContact, AcceptEncoding, Allow, ContentDisposition, ContentEncoding, ContentLanguage,
+    Handling, PAccessNetworkInfo, Privacy, ProxyRequire, Reason, ReferSub, RejectContact, Require,
+    Supported, TokenList, Unsupported,
 };
 pub use via::{Keep, Rport, Via};
 

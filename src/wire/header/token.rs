@@ -46,16 +46,6 @@ macro_rules! tokens_with_params {
 }
 
 tokens_with_params! {
-    /// Event (RFC 6665 §8.2.1).
-    Event {
-        /// The event package with its templates, as in `presence.winfo`; compares with case.
-        package
-    }
-    /// Subscription-State (RFC 6665 §8.2.3).
-    SubscriptionState {
-        /// The state as it was written; [`Self::state`] reads it.
-        token
-    }
     /// Content-Disposition (RFC 3261 §20.11).
     ContentDisposition {
         /// The type: `render`, `session`, `notification`, ...; compares without case.
@@ -75,65 +65,6 @@ tokens_with_params! {
     PAccessNetworkInfo {
         /// The access type or class: `3GPP-E-UTRAN-FDD`, `IEEE-802.11`, ...
         access
-    }
-    /// One value of Security-Client, Security-Server or Security-Verify (RFC 3329 §2.2).
-    SecurityMechanism {
-        /// The mechanism: `ipsec-3gpp`, `tls`, `digest`, ...; compares without case.
-        mechanism
-    }
-}
-
-/// One value of Security-Client (RFC 3329 §2.2).
-pub type SecurityClient<'b> = SecurityMechanism<'b>;
-/// One value of Security-Server (RFC 3329 §2.2).
-pub type SecurityServer<'b> = SecurityMechanism<'b>;
-/// One value of Security-Verify (RFC 3329 §2.2).
-pub type SecurityVerify<'b> = SecurityMechanism<'b>;
-
-impl<'b> Event<'b> {
-    /// Which of several subscriptions to the package; compares with case.
-    pub fn id(&self) -> Option<&'b [u8]> {
-        self.params.value(b"id")
-    }
-}
-
-/// The state of a subscription (RFC 6665 §4.1.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Substate<'b> {
-    /// It exists and is authorized.
-    Active,
-    /// It exists and waits for authorization.
-    Pending,
-    /// It is over.
-    Terminated,
-    /// Another state.
-    Other(&'b [u8]),
-}
-
-impl<'b> SubscriptionState<'b> {
-    /// The state.
-    pub fn state(&self) -> Substate<'b> {
-        match self.token {
-            token if eq_ignore_case(token, b"active") => Substate::Active,
-            token if eq_ignore_case(token, b"pending") => Substate::Pending,
-            token if eq_ignore_case(token, b"terminated") => Substate::Terminated,
-            token => Substate::Other(token),
-        }
-    }
-
-    /// Why it is over: `deactivated`, `timeout`, `noresource`, ...; compares without case.
-    pub fn reason(&self) -> Option<&'b [u8]> {
-        self.params.value(b"reason")
-    }
-
-    /// The seconds it has left; `None` if absent or no 32-bit number.
-    pub fn expires(&self) -> Option<u32> {
-        number(self.params, b"expires")
-    }
-
-    /// The seconds to wait before another try; `None` if absent or no 32-bit number.
-    pub fn retry_after(&self) -> Option<u32> {
-        number(self.params, b"retry-after")
     }
 }
 
@@ -173,19 +104,6 @@ impl<'b> Reason<'b> {
     /// The text.
     pub fn text(&self) -> Option<Text<'b>> {
         text(self.params, b"text")
-    }
-}
-
-impl SecurityMechanism<'_> {
-    /// The preference in thousandths, 0 to 1000; `None` if absent or malformed.
-    pub fn q(&self) -> Option<u16> {
-        parse_q(self.params.value(b"q")?)
-    }
-
-    /// A parameter that is a number: `spi-c`, `spi-s`, `port-c`, `port-s`; `None` if absent or no
-    /// 32-bit number.
-    pub fn number(&self, name: &[u8]) -> Option<u32> {
-        number(self.params, name)
     }
 }
 
@@ -298,8 +216,6 @@ pub type ProxyRequire<'b> = TokenList<'b>;
 pub type Unsupported<'b> = TokenList<'b>;
 /// Allow (RFC 3261 §20.5).
 pub type Allow<'b> = TokenList<'b>;
-/// Allow-Events (RFC 6665 §8.2.2).
-pub type AllowEvents<'b> = TokenList<'b>;
 /// Content-Encoding (RFC 3261 §20.12).
 pub type ContentEncoding<'b> = TokenList<'b>;
 /// Content-Language (RFC 3261 §20.13).
@@ -381,7 +297,7 @@ impl<'b> Privacy<'b> {
     }
 }
 
-fn number(params: Params<'_>, name: &[u8]) -> Option<u32> {
+pub(super) fn number(params: Params<'_>, name: &[u8]) -> Option<u32> {
     parse_u32(params.value(name)?).ok()
 }
 

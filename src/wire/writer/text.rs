@@ -234,6 +234,41 @@ impl<'a> HostName<'a> {
     }
 }
 
+/// The value of P-Access-Network-Info, as the platform gives it (RFC 7315 §4.4, §5.4).
+///
+/// What it says is the platform's business; that it stays one header value is checked.
+///
+/// ```
+/// use oma_im::wire::writer::{AccessNetworkInfo, TextError};
+///
+/// assert!(AccessNetworkInfo::new("3GPP-E-UTRAN-FDD;utran-cell-id-3gpp=0010100010001a2b").is_ok());
+/// assert_eq!(AccessNetworkInfo::new("x\r\nVia: y"), Err(TextError::Forbidden { offset: 1 }));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct AccessNetworkInfo<'a>(&'a str);
+
+impl<'a> AccessNetworkInfo<'a> {
+    /// Checks `value`.
+    ///
+    /// # Errors
+    /// `Empty`, of white space alone too; `Forbidden` at the first byte that is not of UTF-8, or the first control
+    /// character other than HT.
+    pub fn new<T: AsRef<[u8]> + ?Sized>(value: &'a T) -> Result<Self, TextError> {
+        let value = core::str::from_utf8(value.as_ref()).map_err(|error| TextError::Forbidden {
+            offset: error.valid_up_to(),
+        })?;
+        if value.trim_ascii().is_empty() {
+            return Err(TextError::Empty);
+        }
+        Text::new(value).map(|text| Self(text.0))
+    }
+
+    /// The value.
+    pub const fn as_str(self) -> &'a str {
+        self.0
+    }
+}
+
 macro_rules! put_as_is {
     ($($type:ident)*) => {$(
         impl Sealed for $type<'_> {}
@@ -246,7 +281,7 @@ macro_rules! put_as_is {
     )*};
 }
 
-put_as_is! { Text Token UriText CallId HostName }
+put_as_is! { Text Token UriText CallId HostName AccessNetworkInfo }
 
 impl Sealed for Quoted<'_> {}
 impl Value for Quoted<'_> {

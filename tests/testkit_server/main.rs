@@ -8,6 +8,9 @@
     clippy::panic
 )]
 
+mod notify;
+mod publish;
+
 use std::net::SocketAddr;
 
 use md5::{Digest, Md5};
@@ -704,7 +707,7 @@ fn refusals() {
         (answer.status(), answer.header("Min-Expires")),
         (Some(423), Some("60"))
     );
-    let request = world.request("SUBSCRIBE", "sip:bob@example.com", "alice", ALICE);
+    let request = world.request("INFO", "sip:bob@example.com", "alice", ALICE);
     assert_eq!(status(&mut world, &|_| {}, request).status(), Some(405));
     let request = world.request("OPTIONS", "sip:example.com", "alice", ALICE);
     assert_eq!(status(&mut world, &|_| {}, request).status(), Some(200));

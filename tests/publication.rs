@@ -555,7 +555,7 @@ fn the_entity_tag_is_bounded() {
         (1, Tagging::Kept),
         (64, Tagging::Kept),
         (65, Tagging::TooLong),
-        (4096, Tagging::TooLong),
+        (SipEtag::MAX, Tagging::TooLong),
     ] {
         let mut scene = scene();
         let _ = scene.play("0 publish a\n0 ok 100\n1 publish b");

@@ -415,7 +415,7 @@ impl<D: Copy> Publication<D> {
                 goal, held, next, ..
             }) => (Some(goal), held, next),
             State::Waiting { goal, held, .. } => (Some(goal), held, None),
-            State::Away { .. } => return Step::NOTHING,
+            State::Away { goal, held } => (goal, held, None),
         };
         let (kept, open) = match goal {
             None => (None, None),

@@ -600,6 +600,11 @@ impl<D: Copy> Publication<D> {
         self.held()?.entity_tag()
     }
 
+    /// Whether nothing is sent before [`online`](Self::online).
+    pub fn is_away(&self) -> bool {
+        matches!(self.state, State::Away { .. })
+    }
+
     /// Whether a removal is under way or comes next.
     pub fn is_removing(&self) -> bool {
         match &self.state {

@@ -23,6 +23,7 @@ use crate::sip::publication::{
     PublicationEvent, Reason, Step,
 };
 use crate::sip::transaction::key::hash;
+use crate::time::Instant;
 use crate::wire::header::SipEtag;
 use crate::wire::message::Message;
 use crate::wire::name::{Name, Status};
@@ -78,7 +79,7 @@ pub enum SettingsChange {
         /// What failed.
         failure: Failure,
         /// When it goes on by itself.
-        retry_at: crate::time::Instant,
+        retry_at: Instant,
     },
     /// A refresh was refused for good: they run out. The next command starts anew.
     GivenUp(Failure),
@@ -115,10 +116,11 @@ impl SettingsState {
         &self.publication
     }
 
-    /// The settings that the server holds for us.
-    pub(crate) fn in_effect(&self) -> Option<Settings> {
+    /// The settings that the server holds for us. While nothing is sent, no timer says that their
+    /// time is over, so that is looked at here.
+    pub(crate) fn in_effect(&self, now: Instant) -> Option<Settings> {
         let held = self.publication.held()?;
-        Some(held.document().settings)
+        (held.expires_at() > now).then(|| held.document().settings)
     }
 }
 
@@ -299,7 +301,7 @@ impl Engine<'_> {
         }
         let change = match step.event {
             Some(PublicationEvent::InEffect { until, .. }) if !told => {
-                let settings = self.core.settings.in_effect();
+                let settings = self.core.settings.in_effect(self.core.now);
                 settings.map(|settings| SettingsChange::InEffect {
                     settings,
                     expires: self.seconds_to(until),
@@ -320,7 +322,8 @@ impl Engine<'_> {
             self.emit(Record::Settings { change });
         }
         let off = |settings: Settings| settings.offline_delivery == OfflineDelivery::Off;
-        if told && self.core.settings.in_effect().is_some_and(off) {
+        let in_effect = self.core.settings.in_effect(self.core.now);
+        if told && in_effect.is_some_and(off) {
             // 5.2.4-10.
             self.emit(Record::RetrieveDeferred);
         }
@@ -330,7 +333,7 @@ impl Engine<'_> {
         }
     }
 
-    fn seconds_to(&self, at: crate::time::Instant) -> u32 {
+    fn seconds_to(&self, at: Instant) -> u32 {
         u32::try_from(at.since(self.core.now) / 1_000).unwrap_or(u32::MAX)
     }
 

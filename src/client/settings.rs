@@ -16,6 +16,7 @@ use crate::error::{CommandError, Failure};
 use crate::id::SettingsId;
 use crate::im::settings::{Publish, publish};
 use crate::im::tags;
+use crate::limits::RESERVE;
 use crate::sip::draft::Cuts;
 use crate::sip::failure::Failure as NoAnswer;
 use crate::sip::publication::{
@@ -339,7 +340,13 @@ impl Engine<'_> {
 
     fn send_publish(&mut self, operation: Operation<Wish>, expires: u32) {
         let row = self.free_message_row();
-        let drafted = self.draft_publish(operation, expires);
+        let mut drafted = self.draft_publish(operation, expires);
+        if !self.make_room(RESERVE)
+            && let Some((block, _)) = drafted.take()
+        {
+            // What answers and retries need stays.
+            self.arena.free(block);
+        }
         let (Ok(row), Some((block, cuts))) = (row, drafted) else {
             // Without room the attempt counts as one that nobody answered.
             if let Some((block, _)) = drafted {

@@ -14,6 +14,7 @@ use oma_im::sip::publication::{
 use oma_im::sip::registration::RefreshRule;
 use oma_im::time::Instant;
 use oma_im::wire::header::SipEtag;
+use oma_im::wire::message::Message;
 use oma_im::wire::name::Status;
 use std::collections::BTreeMap;
 
@@ -573,6 +574,32 @@ fn the_entity_tag_is_bounded() {
         // RFC 3903 §8.2: it replaces the one before in any case.
         let expected = (tag == Tagging::Kept).then_some(long.as_bytes());
         assert_eq!(kept.as_ref().map(|tag| tag.as_bytes()), expected, "{len}");
+    }
+}
+
+/// RFC 3903 §11.3.1: `entity-tag = token`; another tag is none, and so is another Expires.
+#[test]
+fn what_a_200_says() {
+    for (lines, expires, tag) in [
+        (
+            "Expires: 1800\r\nSIP-ETag: dx200xyz\r\n",
+            Some(1800),
+            Some("dx200xyz"),
+        ),
+        ("SIP-ETag:  a.b!%*_+`'~-9 \r\n", None, Some("a.b!%*_+`'~-9")),
+        (
+            "Expires: 4294967296\r\nSIP-ETag: \"dx200xyz\"\r\n",
+            None,
+            None,
+        ),
+        ("Expires: soon\r\nSIP-ETag: a, b\r\n", None, None),
+        ("SIP-ETag:\r\n", None, None),
+    ] {
+        let bytes = format!("SIP/2.0 200 OK\r\n{lines}Content-Length: 0\r\n\r\n");
+        let grant = Grant::read(&Message::parse(bytes.as_bytes()).unwrap());
+        assert_eq!(grant.expires, expires, "{lines}");
+        let bytes = grant.entity_tag.map(SipEtag::as_bytes);
+        assert_eq!(bytes, tag.map(str::as_bytes), "{lines}");
     }
 }
 

@@ -16,7 +16,9 @@
 //! # assert_eq!(config.registration_expires, 3600);
 //! ```
 
+use crate::sip::publication::RefreshForm;
 use crate::sip::transaction::Timers;
+use crate::wire::settings::{Dialect, PocSettings};
 
 /// How bytes travel on a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -288,6 +290,19 @@ pub struct Config<'a> {
     pub answer_timeout: u32,
     /// The longest time a de-registration may take, in milliseconds (default 2000).
     pub deregister_timeout: u32,
+    /// The name of this device in the settings document (`id` of `entity`, RFC 4354 §6): the same in
+    /// all of its life, and no other device's, such as a UUID URN made on the first start. Never the
+    /// IMEI: the server may show the document to others (RFC 7255 §5). `None`: a random one, as long
+    /// as the client lives.
+    pub settings_entity: Option<&'a str>,
+    /// The names of the settings (5.2.4 step 8, E.2). The default is reconstructed; an operator's
+    /// own can leave settings out, see [`Dialect::left_out`].
+    pub settings_dialect: Dialect,
+    /// Push-to-talk settings in the same document; none by default.
+    pub settings_poc: PocSettings,
+    /// How the settings are refreshed: without a body, as RFC 3903 §4.3 demands, or with the
+    /// document again for a server that insists.
+    pub settings_refresh: RefreshForm,
     /// The first half of every branch and Contact user, so that a gateway can tell its clients
     /// apart on one socket (see [`route_key`](crate::client::route_key)).
     pub key: u32,
@@ -326,6 +341,10 @@ impl<'a> Config<'a> {
             report_backoff: 3600,
             answer_timeout: 240,
             deregister_timeout: 2000,
+            settings_entity: None,
+            settings_dialect: Dialect::RECONSTRUCTED,
+            settings_poc: PocSettings::UNSAID,
+            settings_refresh: RefreshForm::Empty,
             key: 0,
         }
     }

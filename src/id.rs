@@ -1,7 +1,7 @@
 //! Names for things that outlive a call.
 //!
 //! All are plain numbers. The client numbers what it starts ([`OpenId`], [`SendId`], [`IncomingId`],
-//! [`ChallengeId`]) and never uses a number twice in its life; the driver numbers its flows
+//! [`ChallengeId`], [`SettingsId`]) and never uses a number twice in its life; the driver numbers its flows
 //! ([`FlowId`]) and may do so as it likes, as long as two open flows differ.
 
 macro_rules! ids {
@@ -25,6 +25,8 @@ ids! {
     IncomingId;
     /// A digest challenge that waits for its secret.
     ChallengeId;
+    /// A command on the IM service settings.
+    SettingsId;
 }
 
 /// A path: one next hop with its flows, numbered from 0 as in `Config::next_hops`.

@@ -32,11 +32,12 @@ use smallvec::SmallVec;
 
 use crate::client::{
     Client, CloseReason, Deadline, Event, IncomingMessage, Item, Open, Output, Purpose,
-    RegistrationChange, Report, ReportOutcome, SendOutcome, TextCheck, Trust, Validity, Wanted,
+    RegistrationChange, Report, ReportOutcome, SendOutcome, SettingsChange, SettingsOutcome,
+    TextCheck, Trust, Validity, Wanted,
 };
 use crate::config::Transport;
 use crate::error::Failure;
-use crate::id::{ChallengeId, FlowId, IncomingId, OpenId, PathId, SendId};
+use crate::id::{ChallengeId, FlowId, IncomingId, OpenId, PathId, SendId, SettingsId};
 use crate::im::imdn::ReportKind;
 use crate::storage::Storage;
 use crate::time::Instant;
@@ -246,6 +247,12 @@ pub enum OwnedEvent {
         kind: ReportKind,
         outcome: ReportOutcome,
     },
+    SettingsDone {
+        id: SettingsId,
+        outcome: SettingsOutcome,
+    },
+    Settings(SettingsChange),
+    RetrieveDeferred,
     Challenge {
         id: ChallengeId,
         user: Bytes,
@@ -303,6 +310,9 @@ impl From<Event<'_>> for OwnedEvent {
             Event::Report(report) => Self::Report(report.into()),
             Event::ReportWindowClosed { id } => Self::ReportWindowClosed { id },
             Event::ReportSent { id, kind, outcome } => Self::ReportSent { id, kind, outcome },
+            Event::SettingsDone { id, outcome } => Self::SettingsDone { id, outcome },
+            Event::Settings(change) => Self::Settings(change),
+            Event::RetrieveDeferred => Self::RetrieveDeferred,
             Event::Challenge {
                 id,
                 user,

@@ -370,7 +370,11 @@ impl<S: Storage> Run<S> {
             | Happened::Lost(_)
             | Happened::Retrying { .. }
             | Happened::Mapped(_) => {}
-            Happened::Challenge { .. } | Happened::OwnerMustRegister(_) => {
+            Happened::Challenge { .. }
+            | Happened::OwnerMustRegister(_)
+            | Happened::SettingsDone(..)
+            | Happened::Settings(_)
+            | Happened::RetrieveDeferred => {
                 panic!("{happened:?} fits no configuration here")
             }
         }

@@ -160,6 +160,21 @@ fn pings_and_pongs() {
     assert_eq!(whole(LIMITS, &stream), expected);
 }
 
+#[test]
+fn the_framer_knows_whether_it_stands_between_two_messages() {
+    let stream = [b"\r\n", &request("x")[..]].concat();
+    let mut framer = Framer::new(LIMITS);
+    assert!(framer.is_between());
+    framer.next(b"\r\n");
+    assert!(framer.is_between());
+    for end in 3..stream.len() {
+        assert_eq!(framer.next(&stream[2..end]), Frame::NeedMore);
+        assert!(!framer.is_between(), "{end}");
+    }
+    assert!(matches!(framer.next(&stream[2..]), Frame::Message { .. }));
+    assert!(framer.is_between());
+}
+
 // RUSTSEC-2024-0332, -2026-0258: units without content are free for the sender.
 #[test]
 fn a_flood_of_empty_lines_is_counted_and_consumed() {

@@ -221,6 +221,40 @@ fn the_parts_of_the_examples_of_rfc_3261_19_1_3() {
 }
 
 #[test]
+fn every_part_of_every_kind_is_handed_out_as_it_was_written() {
+    let full = "sip:%61lice:pa%3ass@Atlanta.com:5061;maddr=192.0.2.9;transport=TCP?subject=x";
+    let sip = *uri(full).sip().unwrap();
+    assert_eq!(uri(full).as_bytes(), full.as_bytes());
+    assert_eq!(sip.user(), Some(&b"%61lice"[..]));
+    assert_eq!(sip.password(), Some(&b"pa%3ass"[..]));
+    assert_eq!(sip.host().to_string(), "Atlanta.com");
+    assert_eq!(sip.host().ip(), None);
+    assert_eq!(sip.port(), Some(5061));
+    assert_eq!(sip.maddr().unwrap().to_string(), "192.0.2.9");
+    assert_eq!(sip.transport(), Some(&b"TCP"[..]));
+    assert_eq!(sip.headers().count(), 1);
+    assert!(!sip.is_loose_router() && !sip.is_phone());
+    assert_eq!(uri("sip:a@b;maddr=-").sip().unwrap().maddr(), None);
+    assert_eq!(uri("sip:a@b;maddr").sip().unwrap().maddr(), None);
+    assert_eq!(uri("sip:a@b").sip().unwrap().maddr(), None);
+    let tel = uri("tel:+1-201;ext=7");
+    assert_eq!(tel.as_bytes(), b"tel:+1-201;ext=7");
+    assert!(tel.sip().is_none() && tel.host().is_none() && tel.user().is_none());
+    let Uri::Tel(number) = tel else { panic!() };
+    assert_eq!(number.number(), b"+1-201");
+    assert!(number.digits().eq(*b"1201"));
+    assert_eq!(number.phone_context(), None);
+    let Uri::Other(other) = uri("IM:alice@example.com") else {
+        panic!()
+    };
+    assert_eq!(
+        (other.scheme(), other.rest()),
+        (&b"IM"[..], &b"alice@example.com"[..])
+    );
+    assert_eq!(uri("im:a;x=1").params().count(), 0);
+}
+
+#[test]
 fn what_peers_send() {
     let odd = "sip:1_unusual.URI~(to-be!sure)&isn't+it$/crazy?,/;;*:&it+has=1,weird!*pas$wo~d_too.(doesn't-it)@example.com";
     assert_eq!(
@@ -400,6 +434,13 @@ fn tel_becomes_sip_by_rfc_3261_19_1_6() {
     let Uri::Tel(tel) = uri("tel:+1") else {
         panic!()
     };
+    let many = |n: usize| format!("tel:+1{}", ";x".repeat(n));
+    for (count, fits) in [(MAX_COMPARED, true), (MAX_COMPARED + 1, false)] {
+        let text = many(count);
+        let Uri::Tel(tel) = uri(&text) else { panic!() };
+        let mut out = [0; 512];
+        assert_eq!(tel.to_sip(b"foo.com", &mut out).is_some(), fits);
+    }
     for domain in [&b""[..], b"a b", b"a@b", b"foo.com;x"] {
         assert_eq!(tel.to_sip(domain, &mut [0; 64]), None);
     }

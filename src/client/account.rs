@@ -7,7 +7,7 @@ use crate::config::{Config, Credentials, Release};
 use crate::error::ConfigError;
 use crate::im::tags;
 use crate::limits::MAX_PATHS;
-use crate::wire::scan::Class;
+use crate::wire::scan::{Class, pieces};
 use crate::wire::sink::Sink;
 use crate::wire::uri::{Host, Scheme, Uri};
 
@@ -33,13 +33,15 @@ pub(crate) enum Field {
     UserAgent,
     /// Further Contact parameters in REGISTER.
     FeatureTags,
+    /// The name of the entity in the settings document.
+    Entity,
     /// Host of the first next hop.
     Host0,
     /// Host of the second next hop.
     Host1,
 }
 
-const FIELDS: usize = 11;
+const FIELDS: usize = 12;
 
 /// Where the account's text lies.
 #[derive(Clone, Copy, Debug)]
@@ -81,20 +83,15 @@ impl Account {
         let realm = config.realm.unwrap_or(realm);
         let name = config.display_name.unwrap_or_default();
         let control = |text: &str| text.bytes().any(|c| c < b' ' || c == 0x7f);
-        if [user, realm, name, config.product, config.feature_tags]
-            .into_iter()
-            .any(control)
-        {
+        let entity = config.settings_entity.unwrap_or_default();
+        let texts = [user, realm, name, config.product, config.feature_tags];
+        if texts.into_iter().chain([entity]).any(control) {
             return Err(ConfigError::Text);
         }
         let product = |p: &str| {
-            p.split('/').count() <= 2
-                && p.split('/')
-                    .all(|t| !t.is_empty() && Class::TOKEN.fits(t.as_bytes()))
+            pieces(p, b'/').count() <= 2 && pieces(p, b'/').all(|t| Class::TOKEN.fits(t.as_bytes()))
         };
-        if !config
-            .product
-            .split(' ')
+        if !pieces(config.product, b' ')
             .filter(|p| !p.is_empty())
             .all(product)
         {
@@ -141,6 +138,8 @@ impl Account {
                 }
                 close(&sink);
                 sink.put(config.feature_tags.as_bytes());
+                close(&sink);
+                sink.put(entity.as_bytes());
                 close(&sink);
                 for i in 0..MAX_PATHS {
                     sink.put(host(i).as_bytes());

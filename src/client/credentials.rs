@@ -301,7 +301,9 @@ impl Engine<'_> {
                 // Any answer shows that the flow is alive.
                 self.keep_alive_done(row);
             }
-            Some(RequestKind::Message { .. } | RequestKind::Report { .. }) => {
+            Some(
+                RequestKind::Publish | RequestKind::Message { .. } | RequestKind::Report { .. },
+            ) => {
                 self.end_request(row, Err(failure));
             }
             None => {}

@@ -12,6 +12,7 @@ use crate::arena::{Arena, Block, Blocks, NoRoom};
 use crate::client::account::Account;
 use crate::client::flows::{Flow, Path};
 use crate::client::records::Record;
+use crate::client::settings::SettingsState;
 use crate::client::slots::{
     Awaited, Echo, Machine, Request, RequestKind, RequestState, Seen, Ticket, Txn,
 };
@@ -24,6 +25,7 @@ use crate::entropy::Entropy;
 use crate::error::{CommandError, Limit};
 use crate::id::{FlowId, PathId};
 use crate::limits::{EVENTS, EVENTS_PER_STEP, MAX_FLOWS, MAX_PATHS, ONE_SHOTS, PEERS};
+use crate::sip::publication::RefreshForm;
 use crate::sip::transaction::Timers;
 use crate::time::Instant;
 use crate::wire::sink::TooSmall;
@@ -52,6 +54,7 @@ pub(crate) struct Policy {
     pub(crate) answer_timeout: u32,
     pub(crate) deregister_timeout: u32,
     pub(crate) key: u32,
+    pub(crate) settings_refresh: RefreshForm,
     pub(crate) secret: SecretKind,
     pub(crate) hops: u8,
     pub(crate) hop: [HopConfig; MAX_PATHS],
@@ -110,6 +113,7 @@ impl Policy {
             answer_timeout: config.answer_timeout,
             deregister_timeout: config.deregister_timeout,
             key: config.key,
+            settings_refresh: config.settings_refresh,
             secret: match config.credentials {
                 Credentials::None => SecretKind::None,
                 Credentials::Password { .. } => SecretKind::Password,
@@ -214,6 +218,10 @@ pub(crate) struct Core {
     pub(crate) given: Option<crate::client::credentials::Given>,
     pub(crate) rates: [Rate; PEERS],
     pub(crate) refusers: [Refuser; PEERS],
+    /// What is published for the user.
+    pub(crate) settings: SettingsState,
+    /// A de-registration waits for the removal of the settings, until then at the longest.
+    pub(crate) held_back: Option<Instant>,
     /// Since when no path could carry a request.
     pub(crate) stranded: Option<Instant>,
     pub(crate) hash_seed: u64,
@@ -347,10 +355,10 @@ impl Engine<'_> {
         }
     }
 
-    /// Whether a request of ours finds a transaction. A message leaves one to peers and one to
+    /// Whether a request of ours finds a transaction. One that any path can take leaves one to peers and one to
     /// REGISTER, so that neither waits for servers that do not answer.
     pub(crate) fn may_launch(&self, request: &Request) -> bool {
-        let kept = if request.is_pager() { 2 } else { 0 };
+        let kept = if request.is_bound() { 0 } else { 2 };
         self.usable_txns() > kept.min(self.txns.len().saturating_sub(1))
     }
 

@@ -6,9 +6,10 @@
 
 use core::net::SocketAddr;
 
+use crate::client::settings::{SettingsChange, SettingsOutcome};
 use crate::config::Transport;
 use crate::error::Failure;
-use crate::id::{ChallengeId, FlowId, IncomingId, OpenId, PathId, SendId};
+use crate::id::{ChallengeId, FlowId, IncomingId, OpenId, PathId, SendId, SettingsId};
 use crate::im::imdn::ReportKind;
 use crate::time::Instant;
 use crate::wire::digest::Algorithm;
@@ -201,6 +202,8 @@ pub enum Wake {
     Reports,
     /// A challenge that the application has not answered.
     Challenge,
+    /// A refresh of the settings, their end, or another attempt.
+    Settings,
 }
 
 /// Something happened.
@@ -241,6 +244,19 @@ pub enum Event<'a> {
         /// How it ended.
         outcome: ReportOutcome,
     },
+    /// The outcome of a command on the settings: the one terminal event of `publish_settings` and
+    /// `remove_settings`.
+    SettingsDone {
+        /// Which.
+        id: SettingsId,
+        /// How it ended.
+        outcome: SettingsOutcome,
+    },
+    /// The settings changed without a command.
+    Settings(SettingsChange),
+    /// Offline delivery is off from now on: messages that came while the user was away wait at the
+    /// server until the client retrieves them (5.2.4-10, 12.1.2).
+    RetrieveDeferred,
     /// A digest challenge waits for `Client::answer`.
     Challenge {
         /// To be named in the answer.

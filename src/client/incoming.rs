@@ -360,15 +360,14 @@ impl Engine<'_> {
     ) {
         // The type goes before the document: its boundary is needed to read it.
         let kind = served.message.header(Name::ContentType).unwrap_or_default();
-        let head = kind.len().min(usize::from(u8::MAX));
+        let (kind, _) = scan::split_at(kind, u8::MAX.into());
         let written = self.keep(|_, out| {
-            let needed = head.saturating_add(1);
+            let needed = kind.len().saturating_add(1);
             let small = crate::wire::sink::TooSmall { needed };
-            let (first, rest) = out.split_at_mut_checked(needed).ok_or(small)?;
-            if let Some((len, text)) = first.split_first_mut() {
-                *len = u8::try_from(head).unwrap_or(u8::MAX);
-                text.copy_from_slice(kind.get(..head).unwrap_or_default());
-            }
+            let (len, rest) = out.split_first_mut().ok_or(small)?;
+            let (text, rest) = rest.split_at_mut_checked(kind.len()).ok_or(small)?;
+            *len = u8::try_from(kind.len()).unwrap_or(u8::MAX);
+            text.copy_from_slice(kind);
             let len = write(rest).map_err(|small| crate::wire::sink::TooSmall {
                 needed: small.needed.saturating_add(needed),
             })?;

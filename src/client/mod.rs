@@ -81,6 +81,7 @@ mod reports;
 mod requests;
 mod send;
 mod serve;
+mod settings;
 pub(crate) mod slots;
 mod stats;
 
@@ -95,22 +96,25 @@ pub use event::{
 pub use register::Adopted;
 pub use reports::Refusal;
 pub use send::Queue;
+pub use settings::{SettingsChange, SettingsOutcome};
 pub use stats::Stats;
 
 use crate::arena::Arena;
 use crate::config::Config;
 use crate::entropy::Entropy;
 use crate::error::{CommandError, ConfigError};
-use crate::id::{ChallengeId, FlowId, IncomingId, OpenId, PathId, SendId};
+use crate::id::{ChallengeId, FlowId, IncomingId, OpenId, PathId, SendId, SettingsId};
 use crate::im::imdn::ReportKind;
 use crate::im::pager::Outgoing;
 use crate::limits::MAX_PATHS;
 use crate::storage::Storage;
 use crate::time::Instant;
+use crate::wire::settings::Settings;
 use account::Account;
 use engine::{Core, Engine, Policy, Rate, Refuser, Rest, Role};
 use flows::Path;
 use poll::Next;
+use settings::SettingsState;
 
 /// An IM client: one user, one registration, over storage `S`.
 ///
@@ -157,6 +161,8 @@ impl<S: Storage> Client<S> {
             given: None,
             rates: [Rate::FREE; crate::limits::PEERS],
             refusers: [Refuser::FREE; crate::limits::PEERS],
+            settings: SettingsState::new(&policy, config.settings_dialect, config.settings_poc),
+            held_back: None,
             stranded: None,
             next_id: 0,
             next_seen: 0,
@@ -394,6 +400,48 @@ impl<S: Storage> Client<S> {
         self.command(now)?.withdraw(id)
     }
 
+    /// Sets or changes the IM service settings (OMA IM 5.2.4); all seven are said each time.
+    ///
+    /// They are published at once, or with the next registration if there is none yet, and kept in
+    /// effect by refreshes until they are removed. Changes that come faster than the server answers
+    /// are sent as one. Ends in exactly one [`Event::SettingsDone`]; what happens later without a
+    /// command comes as [`Event::Settings`]. A de-registration leaves the settings to run out.
+    ///
+    /// # Errors
+    /// `WrongState` before `register` or `adopt_registration` and after `deregister`; `Busy`.
+    ///
+    /// ```
+    /// # use oma_im::{client::Client, config::{Config, NextHop, Transport}, storage::Small, time::Instant};
+    /// use oma_im::wire::settings::{Barring, Settings};
+    /// # let hops = [NextHop::new("proxy.example.com", Transport::Udp)];
+    /// # let config = Config::new("sip:alice@example.com", &hops);
+    /// # let mut client = Client::new(&config, Small::new(), [7; 32])?;
+    /// # let now = Instant::ZERO;
+    /// client.register(now)?;
+    /// let alone = Settings { sessions: Barring::Barred, ..Settings::DEFAULT };
+    /// client.publish_settings(now, alone)?;
+    /// assert_eq!(client.settings(), None); // Nothing is in effect yet.
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
+    pub fn publish_settings(
+        &mut self,
+        now: Instant,
+        settings: Settings,
+    ) -> Result<SettingsId, CommandError> {
+        self.command(now)?.publish_settings(settings)
+    }
+
+    /// Takes the settings back, so that the server's defaults hold (RFC 3903 §4.5). Followed by
+    /// `deregister` it still goes first.
+    ///
+    /// Ends in exactly one [`Event::SettingsDone`].
+    ///
+    /// # Errors
+    /// As [`publish_settings`](Self::publish_settings).
+    pub fn remove_settings(&mut self, now: Instant) -> Result<SettingsId, CommandError> {
+        self.command(now)?.remove_settings()
+    }
+
     /// Refuses a message that `receive` just handed out, instead of the 200 that would go out at
     /// the next poll.
     ///
@@ -442,6 +490,11 @@ impl<S: Storage> Client<S> {
     /// Whether messages can be sent now.
     pub fn is_ready(&mut self) -> bool {
         self.look().usable_path().is_some()
+    }
+
+    /// The settings that the server holds for us, as far as is known; `None`: its defaults.
+    pub fn settings(&self) -> Option<Settings> {
+        self.core.settings.in_effect()
     }
 
     /// What was dropped or forgotten, by name.

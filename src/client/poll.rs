@@ -361,6 +361,9 @@ impl<'a> Engine<'a> {
                 change: RegistrationChange::Failed(failure),
             },
             Record::Deregistered => Event::Deregistered,
+            Record::SettingsDone { id, outcome } => Event::SettingsDone { id, outcome },
+            Record::Settings { change } => Event::Settings(change),
+            Record::RetrieveDeferred => Event::RetrieveDeferred,
             Record::WindowClosed { id } => Event::ReportWindowClosed { id },
             Record::ReportDone { id, kind, outcome } => Event::ReportSent { id, kind, outcome },
             Record::Mapped { path, address } => Event::Mapped { path, address },
@@ -503,6 +506,7 @@ impl<'a> Engine<'a> {
         for step in [
             Self::step_leaving,
             Self::step_waits,
+            Self::step_settings,
             Self::step_reports,
             Self::step_requests,
         ] {
@@ -568,6 +572,11 @@ impl<'a> Engine<'a> {
                 self.finish_leaving();
                 Step::Done
             }
+            Role::Leaving { .. } if self.may_go_now() => {
+                self.core.held_back = None;
+                self.deregister_paths();
+                Step::Done
+            }
             Role::Leaving { .. } | Role::Idle | Role::Registrant | Role::Adopted => Step::Nothing,
         }
     }
@@ -582,7 +591,7 @@ impl<'a> Engine<'a> {
                     self.abandon(Row(at));
                     return Step::Done;
                 }
-                RequestState::Queued if request.is_pager() && waiting.is_none() => {
+                RequestState::Queued if !request.is_bound() && waiting.is_none() => {
                     waiting = Some(Row(at));
                 }
                 RequestState::Queued
@@ -613,7 +622,9 @@ impl<'a> Engine<'a> {
     /// Notes since when no request can go anywhere.
     fn watch_paths(&mut self) {
         if self.usable_path().is_some() {
-            self.core.stranded = None;
+            if self.core.stranded.take().is_some() {
+                self.settings_online();
+            }
         } else if self.core.stranded.is_none() {
             self.core.stranded = Some(self.core.now);
         }
@@ -622,7 +633,7 @@ impl<'a> Engine<'a> {
     /// A queued message ends when it could not go for as long as a transaction lasts.
     fn stranded_until(&self) -> Option<Instant> {
         let waiting = |request: &crate::client::slots::Request| {
-            request.is_pager() && request.state == RequestState::Queued
+            !request.is_bound() && request.state == RequestState::Queued
         };
         let since = self
             .core
@@ -663,7 +674,10 @@ impl<'a> Engine<'a> {
         }
         if let Role::Leaving { until } = self.core.role {
             take(Some(until), 0, Wake::Registration);
+            take(self.core.held_back, 0, Wake::Registration);
         }
+        let settings = self.core.settings.machine();
+        take(settings.deadline(), settings.slack(), Wake::Settings);
         for request in self.requests.iter() {
             if let RequestState::Challenged { until, .. } = request.state {
                 take(Some(until), 0, Wake::Challenge);

@@ -4,8 +4,9 @@ use core::net::SocketAddr;
 
 use crate::arena::Block;
 use crate::client::event::{ReportOutcome, Trust};
+use crate::client::settings::{SettingsChange, SettingsOutcome};
 use crate::error::Failure;
-use crate::id::{ChallengeId, IncomingId, PathId, SendId};
+use crate::id::{ChallengeId, IncomingId, PathId, SendId, SettingsId};
 use crate::im::imdn::ReportKind;
 use crate::time::Instant;
 
@@ -34,6 +35,14 @@ pub(crate) enum Record {
         failure: Failure,
     },
     Deregistered,
+    SettingsDone {
+        id: SettingsId,
+        outcome: SettingsOutcome,
+    },
+    Settings {
+        change: SettingsChange,
+    },
+    RetrieveDeferred,
     /// One document, or several: polled one report at a time.
     Reports {
         block: Block,

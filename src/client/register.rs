@@ -105,6 +105,24 @@ impl Engine<'_> {
         };
         // What is on top first: messages that are not out yet will not go any more.
         self.withdraw_all();
+        if self.is_removing_settings() {
+            // The settings go with the user only if he said so, and then first.
+            self.core.held_back = Some(self.core.now.after(within / 2));
+        } else {
+            self.deregister_paths();
+        }
+        Ok(())
+    }
+
+    /// Whether what a de-registration waited for is over, or has had its time.
+    pub(crate) fn may_go_now(&self) -> bool {
+        self.core
+            .held_back
+            .is_some_and(|until| until <= self.core.now || !self.is_removing_settings())
+    }
+
+    /// Each path is de-registered.
+    pub(crate) fn deregister_paths(&mut self) {
         let (now, config) = (self.core.now, self.core.policy.registration());
         for at in 0..self.core.policy.hops {
             let path_id = PathId(at);
@@ -118,7 +136,6 @@ impl Engine<'_> {
             self.registration_step(path_id, step);
         }
         self.finish_leaving();
-        Ok(())
     }
 
     /// Ends what waits in the queue.
@@ -163,6 +180,8 @@ impl Engine<'_> {
     /// forgotten, and what still waits or is under way ends.
     fn leave(&mut self) {
         self.core.role = Role::Idle;
+        self.core.held_back = None;
+        self.settings_offline();
         let config = self.core.policy.registration();
         for at in 0..self.core.policy.hops {
             let path_id = PathId(at);

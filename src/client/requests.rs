@@ -50,6 +50,7 @@ impl Code {
             Self::Register => Method::Register,
             Self::Message => Method::Message,
             Self::Options => Method::Options,
+            Self::Publish => Method::Publish,
         }
     }
 }
@@ -59,6 +60,7 @@ impl RequestKind {
         match self {
             Self::Register => Code::Register,
             Self::KeepAlive => Code::Options,
+            Self::Publish => Code::Publish,
             Self::Message { .. } | Self::Report { .. } => Code::Message,
         }
     }
@@ -66,7 +68,9 @@ impl RequestKind {
     pub(crate) const fn auth(self) -> AuthPurpose {
         match self {
             Self::Register => AuthPurpose::Register,
-            Self::KeepAlive | Self::Message { .. } | Self::Report { .. } => AuthPurpose::Other,
+            Self::KeepAlive | Self::Publish | Self::Message { .. } | Self::Report { .. } => {
+                AuthPurpose::Other
+            }
         }
     }
 }
@@ -84,7 +88,7 @@ impl Engine<'_> {
             match self.launch(row) {
                 Launch::Launched => return Step::Done,
                 Launch::Wait => {}
-                Launch::NoRoom if self.frees_by_itself() || !self.is_pager(row) => {}
+                Launch::NoRoom if self.frees_by_itself() || self.is_bound(row) => {}
                 Launch::NoRoom => {
                     self.end_request(row, Err(Failure::NoRoom));
                     return Step::Done;
@@ -98,8 +102,8 @@ impl Engine<'_> {
         Step::Nothing
     }
 
-    fn is_pager(&self, row: Row) -> bool {
-        self.requests.get(row.0).is_some_and(Request::is_pager)
+    fn is_bound(&self, row: Row) -> bool {
+        self.requests.get(row.0).is_none_or(Request::is_bound)
     }
 
     /// Whether arena will be given back without anything from outside: what is under way ends, what
@@ -150,9 +154,9 @@ impl Engine<'_> {
         })
     }
 
-    /// The path for a request: its own for REGISTER, else the first that is up and was not tried.
+    /// The path for a request: its own for REGISTER and keep-alives, else the first that is up and was not tried.
     fn choose_path(&self, request: &Request) -> Option<PathId> {
-        if !request.is_pager() {
+        if request.is_bound() {
             return Some(request.path);
         }
         (0..self.core.policy.hops)
@@ -230,7 +234,7 @@ impl Engine<'_> {
                 // RFC 3608 §6.1: the service route is for everything but REGISTER.
                 route: match code {
                     Code::Register => b"",
-                    Code::Message | Code::Options => {
+                    Code::Message | Code::Options | Code::Publish => {
                         route.map(|route| blocks.get(route)).unwrap_or_default()
                     }
                 },
@@ -306,7 +310,7 @@ impl Engine<'_> {
             branch: 0,
             route: match request.kind.code() {
                 Code::Register => b"",
-                Code::Message | Code::Options => self
+                Code::Message | Code::Options | Code::Publish => self
                     .path(path)
                     .and_then(|path| path.route)
                     .map(|route| blocks.get(route))
@@ -408,6 +412,8 @@ impl Engine<'_> {
         match request.kind {
             RequestKind::Register => self.registered(row, message, status),
             RequestKind::KeepAlive => {}
+            RequestKind::Publish if status.code() == 503 && self.another_path(row) => {}
+            RequestKind::Publish => self.published(row, message, status),
             RequestKind::Message { .. } | RequestKind::Report { .. } => {
                 if status.is_success() {
                     self.end_request(row, Ok(status.code()));
@@ -433,7 +439,7 @@ impl Engine<'_> {
                     self.fail_flow(flow, CloseReason::NoPong);
                 }
             }
-            RequestKind::Message { .. } | RequestKind::Report { .. } => {
+            RequestKind::Publish | RequestKind::Message { .. } | RequestKind::Report { .. } => {
                 if self.another_path(row) {
                     return;
                 }
@@ -482,7 +488,7 @@ impl Engine<'_> {
         }
     }
 
-    /// The one end of a pager request: `Ok` with the 2xx, or why not.
+    /// The one end of a request that goes by any path: `Ok` with the 2xx, or why not.
     pub(crate) fn end_request(&mut self, row: Row, end: Result<u16, Failure>) {
         let Some(request) = self.requests.get(row.0).copied() else {
             return;
@@ -519,6 +525,12 @@ impl Engine<'_> {
                     ReportEnding::Failed(failure)
                 }
             }),
+            RequestKind::Publish => {
+                return match end {
+                    Ok(_) => self.free_row(row),
+                    Err(failure) => self.publish_failed(row, failure),
+                };
+            }
             RequestKind::Register | RequestKind::KeepAlive => return self.free_row(row),
         };
         self.forget_transaction(row);
@@ -528,6 +540,12 @@ impl Engine<'_> {
             }
             request.state = RequestState::Ended(ending);
         }
+    }
+
+    /// A request is over, and nobody waits for its event.
+    pub(crate) fn drop_request(&mut self, row: Row) {
+        self.forget_transaction(row);
+        self.free_row(row);
     }
 
     /// Cuts a transaction loose from its request; it absorbs what may still come.
@@ -600,6 +618,8 @@ impl Engine<'_> {
         match request.kind {
             // The registration starts anew on the new flow.
             RequestKind::Register | RequestKind::KeepAlive => self.free_row(row),
+            // What it sets belongs to the user, not to the flow.
+            RequestKind::Publish => self.requeue(row),
             RequestKind::Message { .. } | RequestKind::Report { .. } => {
                 // Once more, with the same Call-ID and CSeq: whoever had it already sees a copy
                 // (RFC 3261 §8.2.2.2) and its Message-ID. Not if a provisional response has shown

@@ -80,6 +80,7 @@ pub(crate) enum Code {
     Register,
     Message,
     Options,
+    Publish,
 }
 
 impl Txn {
@@ -162,6 +163,8 @@ pub(crate) enum RequestKind {
     Register,
     /// OPTIONS to keep a datagram flow open.
     KeepAlive,
+    /// PUBLISH of the settings (5.2.4).
+    Publish,
     /// A message of the application's.
     Message { id: SendId, privacy: Privacy },
     /// A report on an incoming message.
@@ -195,6 +198,11 @@ impl Request {
     /// Whether it is a message of the application's.
     pub(crate) const fn is_message(&self) -> bool {
         matches!(self.kind, RequestKind::Message { .. })
+    }
+
+    /// Whether it goes by one path only.
+    pub(crate) const fn is_bound(&self) -> bool {
+        matches!(self.kind, RequestKind::Register | RequestKind::KeepAlive)
     }
 
     /// Whether it counts for its target's queue (RFC 3428 §8).
@@ -373,7 +381,7 @@ mod tests {
             ("seen", size_of::<Seen>(), 8),
             ("span", size_of::<Span>(), 16),
             ("event", size_of::<Record>(), 40),
-            ("core", size_of::<Core>(), 2976),
+            ("core", size_of::<Core>(), 3072),
             ("path", size_of::<Path>(), 424),
             ("digest", size_of::<AuthPlace>(), 152),
             ("flow", size_of::<Flow>(), 232),

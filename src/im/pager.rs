@@ -9,6 +9,7 @@
 //! carries the report from such a ticket.
 
 use crate::im::imdn::{Outcome, ReportKind};
+use crate::im::originator::{Originator, put_originator};
 use crate::im::tags;
 use crate::sip::draft::Cuts;
 use crate::wire::cpim::{Address, CpimWriter, Notifications, Party};
@@ -237,19 +238,13 @@ fn put_ident(w: &mut MessageWriter<'_>, parts: &Parts<'_>, display: Option<Quote
 
 /// What every request of 8.1.1 carries, to whomever it goes. No Contact (RFC 3428 §4).
 fn put_common(w: &mut MessageWriter<'_>, parts: &Parts<'_>) {
-    // Step 2; 5.1: the Authenticated Originator's IM Address (RFC 3325 §9.2).
-    w.header(Name::PPreferredIdentity, NameAddr::new(parts.identity));
-    if parts.anonymity == Anonymity::Id {
-        // Step 4.
-        w.header(Name::Privacy, const { Token::fixed(tags::PRIVACY_ID) });
-    }
-    // Step 1.
-    w.header(
-        Name::AcceptContact,
-        const { Text::fixed(tags::ACCEPT_CONTACT) },
-    );
-    // Step 3; F.1.
-    w.header(Name::UserAgent, parts.user_agent);
+    // Steps 1 to 4.
+    let from = Originator {
+        identity: parts.identity,
+        anonymity: parts.anonymity,
+        user_agent: parts.user_agent,
+    };
+    put_originator(w, from);
 }
 
 /// What a report needs of the message that it is about.

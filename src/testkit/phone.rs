@@ -13,12 +13,12 @@ use super::log::{ConnId, Transport as LogTransport};
 use super::net::{CloseWhy, ConnectFailure, Delivery, Network, Side};
 use crate::client::{
     Client, Direction, Event, FlowInfo, IncomingMessage, Item, OpenFailure, Origin, Output,
-    Purpose, Refusal, RegistrationChange, ReportOutcome, SendOutcome, TextCheck, Trust, Validity,
-    Verified, Wake, Wanted,
+    Purpose, Refusal, RegistrationChange, ReportOutcome, SendOutcome, SettingsChange,
+    SettingsOutcome, TextCheck, Trust, Validity, Verified, Wake, Wanted,
 };
 use crate::config::{Config, Transport};
 use crate::error::{ConfigError, Failure};
-use crate::id::{ChallengeId, FlowId, IncomingId, OpenId, PathId, SendId};
+use crate::id::{ChallengeId, FlowId, IncomingId, OpenId, PathId, SendId, SettingsId};
 use crate::im::imdn::ReportKind;
 use crate::storage::Storage;
 use crate::time::Instant;
@@ -75,6 +75,12 @@ pub enum Happened {
     WindowClosed(SendId),
     /// The end of a report of ours.
     ReportSent(IncomingId, ReportKind, ReportOutcome),
+    /// The end of a command on the settings.
+    SettingsDone(SettingsId, SettingsOutcome),
+    /// The settings changed by themselves.
+    Settings(SettingsChange),
+    /// Deferred messages have to be retrieved.
+    RetrieveDeferred,
     /// A challenge to be answered.
     Challenge {
         /// Its id.
@@ -478,7 +484,8 @@ impl<S: Storage> Phone<S> {
                         | Wake::Registration
                         | Wake::KeepAlive
                         | Wake::Reports
-                        | Wake::Challenge) = deadline.why;
+                        | Wake::Challenge
+                        | Wake::Settings) = deadline.why;
                         deadline.at
                     });
                     break;
@@ -566,6 +573,9 @@ impl From<Event<'_>> for Happened {
             },
             Event::ReportWindowClosed { id } => Happened::WindowClosed(id),
             Event::ReportSent { id, kind, outcome } => Happened::ReportSent(id, kind, outcome),
+            Event::SettingsDone { id, outcome } => Happened::SettingsDone(id, outcome),
+            Event::Settings(change) => Happened::Settings(change),
+            Event::RetrieveDeferred => Happened::RetrieveDeferred,
             Event::Challenge { id, realm, .. } => Happened::Challenge {
                 id,
                 realm: text(realm),
@@ -603,6 +613,29 @@ fn note(happened: &Happened) -> String {
         }
         Happened::WindowClosed(id) => format!("no more reports on message {}", id.0),
         Happened::ReportSent(_, kind, outcome) => format!("{kind:?} report: {outcome:?}"),
+        Happened::SettingsDone(id, outcome) => match outcome {
+            SettingsOutcome::InEffect { expires, .. } => {
+                format!("settings {} in effect for {expires} s", id.0)
+            }
+            SettingsOutcome::Removed => format!("settings removed by {}", id.0),
+            SettingsOutcome::RunsOut { expires } => {
+                format!("settings run out in {expires} s (command {})", id.0)
+            }
+            SettingsOutcome::Superseded => format!("settings {} superseded", id.0),
+            SettingsOutcome::Withdrawn => format!("settings {} withdrawn", id.0),
+            SettingsOutcome::Failed(failure) => format!("settings {} failed: {failure}", id.0),
+        },
+        Happened::Settings(change) => match change {
+            SettingsChange::InEffect { expires, .. } => {
+                format!("settings in effect for {expires} s")
+            }
+            SettingsChange::Lost => "settings lost".into(),
+            SettingsChange::Retrying { failure, retry_at } => {
+                format!("settings: {failure}; again at {} ms", retry_at.as_millis())
+            }
+            SettingsChange::GivenUp(failure) => format!("settings given up: {failure}"),
+        },
+        Happened::RetrieveDeferred => "deferred messages have to be retrieved".into(),
         Happened::Challenge { realm, .. } => format!("asked for the secret of {realm}"),
         Happened::Mapped(address) => format!("seen at {address}"),
         Happened::OwnerMustRegister(tag) => format!("needs {tag} in the registration"),

@@ -17,7 +17,7 @@ mod write;
 use super::datetime;
 use super::error::{ParseError, ParseErrorKind};
 use super::mime::{Lines, Part};
-use super::scan::{eq_ignore_case, offset_in, split_at};
+use super::scan::{Pieces, cut, eq_ignore_case, find_byte, offset_in, pieces, split_at};
 use super::writer::{TextError, UriText};
 use heapless::Vec;
 
@@ -114,7 +114,7 @@ impl<'b> Cpim<'b> {
 
     /// All header fields in their order, prefixes not yet resolved.
     pub fn headers(&self) -> impl Iterator<Item = Header<'b>> + use<'b> {
-        self.headers.lines().filter_map(Header::split)
+        pieces(self.headers, b'\n').filter_map(Header::split)
     }
 
     /// The first field `name` of `namespace`, whatever prefix that has here.
@@ -133,7 +133,7 @@ impl<'b> Cpim<'b> {
         };
         prefixes.extend(known);
         Matching {
-            lines: self.headers.lines(),
+            lines: pieces(self.headers, b'\n'),
             namespace,
             name,
             prefixes,
@@ -182,7 +182,7 @@ impl<'b> Cpim<'b> {
     /// The names that the sender requires to be understood (§4.7), as they are written.
     pub fn required(&self) -> impl Iterator<Item = &'b str> + use<'b> {
         self.all(CPIM_NAMESPACE, "Require")
-            .flat_map(|header| header.value.raw().split(','))
+            .flat_map(|header| pieces(header.value.raw(), b','))
             .map(str::trim)
             .filter(|name| !name.is_empty())
     }
@@ -196,9 +196,9 @@ impl<'b> Cpim<'b> {
     /// Which reports are asked for (RFC 5438 §6.2); values that are not known are passed over.
     pub fn notifications(&self) -> Notifications {
         self.all(IMDN_NAMESPACE, "Disposition-Notification")
-            .flat_map(|header| header.value.raw().split(','))
+            .flat_map(|header| pieces(header.value.raw(), b','))
             .fold(Notifications::NONE, |set, value| {
-                let name = value.split(';').next().unwrap_or_default().trim();
+                let name = cut(value, b';').map_or(value, |(name, _)| name).trim();
                 Notifications::named(name).map_or(set, |one| set.and(one))
             })
     }
@@ -247,12 +247,14 @@ pub struct Header<'b> {
 }
 
 impl<'b> Header<'b> {
+    /// Takes a line with or without its CR apart; the empty one after the last LF is none.
     fn split(line: &'b str) -> Option<Self> {
-        let (name, rest) = line.split_once(':')?;
-        let (prefix, name) = name.split_once('.').unwrap_or(("", name));
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        let (name, rest) = cut(line, b':')?;
+        let (prefix, name) = cut(name, b'.').unwrap_or(("", name));
         // Header = Header-name ":" *( ";" Parameter ) SP Header-value
         let (params, value) = if rest.starts_with(';') {
-            rest.split_once(' ').unwrap_or((rest, ""))
+            cut(rest, b' ').unwrap_or((rest, ""))
         } else {
             ("", rest)
         };
@@ -266,9 +268,8 @@ impl<'b> Header<'b> {
 
     /// The value of a parameter after the colon: `lang` in `Subject:;lang=fr …`.
     pub fn param(&self, name: &str) -> Option<&'b str> {
-        self.params
-            .split(';')
-            .filter_map(|param| param.split_once('='))
+        pieces(self.params, b';')
+            .filter_map(|param| cut(param, b'='))
             .find(|(key, _)| *key == name)
             .map(|(_, value)| value)
     }
@@ -294,7 +295,7 @@ impl<'b> Header<'b> {
     fn declaration(&self) -> Result<(&'b str, &'b str), ParseError> {
         let error = ParseError::new(ParseErrorKind::Cpim, 0);
         let raw = self.value.raw();
-        let (prefix, uri) = match raw.split_once('<') {
+        let (prefix, uri) = match cut(raw, b'<') {
             Some((prefix, uri)) => (prefix, uri.strip_suffix('>').ok_or(error)?),
             None => raw.split_once(BLANKS).unwrap_or(("", raw)),
         };
@@ -309,7 +310,7 @@ impl<'b> Header<'b> {
 /// The fields that [`Cpim::all`] finds.
 #[derive(Clone, Debug)]
 pub struct Matching<'b, 'n> {
-    lines: core::str::Lines<'b>,
+    lines: Pieces<'b>,
     namespace: &'n str,
     name: &'n str,
     /// What stands for the namespace here.
@@ -357,15 +358,17 @@ impl<'b> Address<'b> {
                 let (name, rest) = quoted.split_at_checked(end).ok_or(error)?;
                 (name, rest.strip_prefix('"').ok_or(error)?)
             }
-            None => match value.find('<').and_then(|at| value.split_at_checked(at)) {
-                Some((name, rest)) => (name.trim_matches(BLANKS), rest),
-                None => ("", value),
-            },
+            None => {
+                match find_byte(value.as_bytes(), b'<').and_then(|at| value.split_at_checked(at)) {
+                    Some((name, rest)) => (name.trim_matches(BLANKS), rest),
+                    None => ("", value),
+                }
+            }
         };
         let rest = rest.trim();
         let uri = match rest.strip_prefix('<') {
             Some(uri) => {
-                let (uri, after) = uri.split_once('>').ok_or(error)?;
+                let (uri, after) = cut(uri, b'>').ok_or(error)?;
                 let after = after.trim_start();
                 if !(after.is_empty() || after.starts_with(';')) {
                     return Err(error);
@@ -375,7 +378,7 @@ impl<'b> Address<'b> {
             None => rest,
         };
         let odd = |b: u8| b.is_ascii_whitespace() || matches!(b, b'<' | b'>' | b'"' | b'\\');
-        let (scheme, opaque) = uri.split_once(':').ok_or(error)?;
+        let (scheme, opaque) = cut(uri, b':').ok_or(error)?;
         if scheme.is_empty() || opaque.is_empty() || uri.bytes().any(odd) {
             return Err(error);
         }

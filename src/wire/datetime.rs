@@ -85,7 +85,7 @@ pub fn put(sink: &mut Sink<'_>, unix_millis: u64) {
         if width == 4 {
             put_two(sink, value / 100);
         }
-        put_two(sink, value % 100);
+        put_two(sink, value);
         sink.put_byte(after);
     }
 }
@@ -117,7 +117,7 @@ pub fn put_sip(sink: &mut Sink<'_>, unix_millis: u64) {
     sink.put(name(&MONTHS, month.saturating_sub(1)));
     sink.put(b" ");
     put_two(sink, year / 100);
-    put_two(sink, year % 100);
+    put_two(sink, year);
     for (before, value) in [
         (b' ', of_day / 3600),
         (b':', of_day / 60 % 60),
@@ -129,6 +129,7 @@ pub fn put_sip(sink: &mut Sink<'_>, unix_millis: u64) {
     sink.put(b" GMT");
 }
 
+/// The two last digits.
 fn put_two(sink: &mut Sink<'_>, value: u64) {
     sink.put_u64(value / 10 % 10);
     sink.put_u64(value % 10);
@@ -304,6 +305,55 @@ mod tests {
             parse("2006-04-04t12:16:49.123456789z"),
             Ok(1_144_153_009_123)
         );
+    }
+
+    #[test]
+    fn a_date_header_has_names_for_day_and_month() {
+        let text = |millis: u64| {
+            let mut out = [0; 29];
+            let mut sink = Sink::new(&mut out);
+            put_sip(&mut sink, millis);
+            assert_eq!(sink.finish(), Ok(29));
+            String::from_utf8(out.to_vec()).unwrap()
+        };
+        // RFC 3261 §20.17
+        let example = parse("2010-11-13T23:29:00Z").unwrap();
+        assert_eq!(text(example), "Sat, 13 Nov 2010 23:29:00 GMT");
+        assert_eq!(text(0), "Thu, 01 Jan 1970 00:00:00 GMT");
+        assert_eq!(text(u64::MAX), "Fri, 31 Dec 9999 23:59:59 GMT");
+        let (mut days, mut months) = (String::new(), String::new());
+        for day in 0..7 {
+            days += &text(day * DAY * 1000)[..3];
+        }
+        for month in 1..=12 {
+            let at = parse(&format!("2026-{month:02}-09T01:02:03Z")).unwrap();
+            months += &text(at)[8..11];
+        }
+        assert_eq!(days, "ThuFriSatSunMonTueWed");
+        assert_eq!(months, "JanFebMarAprMayJunJulAugSepOctNovDec");
+        assert_eq!(text(DAY * 1000 - 1), "Thu, 01 Jan 1970 23:59:59 GMT");
+    }
+
+    #[test]
+    fn an_offset_moves_a_date_across_the_first_of_1970_or_not() {
+        assert_eq!(parse("1970-01-01T01:00:00.5+01:00"), Ok(500));
+        assert_eq!(parse("1970-01-01T00:00:00-00:01"), Ok(60_000));
+        assert_eq!(parse("1969-12-31T23:00:00-01:00"), Ok(0));
+        for before in [
+            "1970-01-01T00:59:59+01:00",
+            "1969-12-31T22:59:59-01:00",
+            "1969-12-31T23:30:00+01:00",
+            "1969-12-31T23:30:00Z",
+            "1969-12-30T23:30:00-01:00",
+            "1969-10-31T23:30:00-01:00",
+            "1969-06-01T23:30:00-01:00",
+            "1968-12-31T23:30:00-01:00",
+            "1968-06-01T23:30:00-01:00",
+            "0000-01-01T00:00:00Z",
+        ] {
+            let kind = parse(before).map_err(|error| error.kind);
+            assert_eq!(kind, Err(ParseErrorKind::Number), "{before}");
+        }
     }
 
     #[test]

@@ -73,13 +73,8 @@ pub fn inflate<'o>(
     if !eq_ignore_case(content_encoding, b"deflate") {
         return Err(InflateError::UnknownEncoding);
     }
-    let zlib = if has_zlib_header(src) {
-        run(src, dst, TINFL_FLAG_PARSE_ZLIB_HEADER)
-    } else {
-        Err(InflateError::Malformed)
-    };
-    let len = match zlib {
-        // A bare stream may begin like a zlib header.
+    let len = match run(src, dst, TINFL_FLAG_PARSE_ZLIB_HEADER) {
+        // It has no zlib header, or begins like one by chance.
         Err(InflateError::Malformed) => run(src, dst, 0)?,
         other => other?,
     };
@@ -97,15 +92,5 @@ fn run(src: &[u8], dst: &mut [u8], flags: u32) -> Result<usize, InflateError> {
             Err(InflateError::Truncated)
         }
         _ => Err(InflateError::Malformed),
-    }
-}
-
-/// RFC 1950 §2.2: the method is 8, and the two bytes are a multiple of 31.
-fn has_zlib_header(src: &[u8]) -> bool {
-    match src {
-        [method, flags, ..] => {
-            method & 15 == 8 && u16::from_be_bytes([*method, *flags]).is_multiple_of(31)
-        }
-        _ => false,
     }
 }

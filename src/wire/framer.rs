@@ -407,6 +407,23 @@ mod tests {
         assert!(matches!(framer.phase, Phase::Body { len: 10_026 }));
     }
 
+    // RFC 5626 §3.5.1: two CR LF are a ping, one is a pong; the count ends, their turns do not.
+    #[test]
+    fn empty_lines_beyond_counting_are_pong_and_ping_in_turn() {
+        let mut framer = Framer::new(LIMITS);
+        framer.empty_lines = u32::MAX - 2;
+        for (kind, counted) in [
+            (KeepAlive::Ping, u32::MAX - 1),
+            (KeepAlive::Pong, u32::MAX),
+            (KeepAlive::Ping, u32::MAX - 1),
+            (KeepAlive::Pong, u32::MAX),
+        ] {
+            let frame = framer.next(b"\r\n");
+            assert_eq!(frame, Frame::KeepAlive { kind, consumed: 2 });
+            assert_eq!(framer.empty_lines(), counted);
+        }
+    }
+
     #[test]
     fn the_state_is_small() {
         assert!(size_of::<Framer>() <= 56, "{}", size_of::<Framer>());

@@ -117,10 +117,6 @@ impl Disposition {
         }
     }
 
-    fn is_kind(element: &str) -> bool {
-        matches!(element, Self::DELIVERY | Self::DISPLAY | Self::PROCESSING)
-    }
-
     fn of(kind: &str, status: &str) -> Option<Self> {
         match kind {
             Self::DELIVERY => DeliveryStatus::of(status).map(Self::Delivery),
@@ -187,12 +183,12 @@ impl<'b> Imdn<'b> {
                 "recipient-uri" => &mut recipient_uri,
                 "original-recipient-uri" => &mut original_recipient_uri,
                 "subject" => &mut subject,
-                kind if Disposition::is_kind(kind) => {
+                // A notification, or an element that is not known and so has no known status.
+                kind => {
                     let found = status(&mut reader, kind)?;
                     disposition = disposition.or(found);
                     continue;
                 }
-                _ => continue,
             };
             let text = reader.text()?.trim();
             field.get_or_insert(text);

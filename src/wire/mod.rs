@@ -26,7 +26,7 @@
 //! | a message, its header fields, its addresses | [`message`], [`header`], [`name`], [`uri`] |
 //! | where one message ends on a stream | [`framer`] |
 //! | content: multipart, CPIM, reports, XML | [`mime`], [`cpim`], [`imdn`], [`xml`], [`datetime`] |
-//! | IM service settings | [`settings`] |
+//! | IM service settings, registration state, remarks of an IMS core | [`settings`], [`reginfo`], [`ims3gpp`] |
 //! | digest challenges and credentials, STUN | [`digest`], [`stun`] |
 //! | what is wrong, where, by which clause | [`error`] |
 //! | writing, and the scanners below it all | [`writer`], [`sink`], [`scan`] |
@@ -41,9 +41,11 @@ pub mod error;
 pub mod framer;
 pub mod header;
 pub mod imdn;
+pub mod ims3gpp;
 pub mod message;
 pub mod mime;
 pub mod name;
+pub mod reginfo;
 pub mod scan;
 pub mod settings;
 pub mod sink;

@@ -285,6 +285,63 @@ pub fn find_byte(bytes: &[u8], byte: u8) -> Option<usize> {
     rest.iter().position(|&b| b == byte).map(|found| at + found)
 }
 
+/// What stands before and after the first `mark` of `text`, an ASCII character.
+///
+/// In place of `str::split_once`, whose search the compiler cannot see to be free of panics.
+#[inline]
+pub fn cut(text: &str, mark: u8) -> Option<(&str, &str)> {
+    let (before, from) = text.split_at_checked(find_byte(text.as_bytes(), mark)?)?;
+    Some((before, from.get(1..)?))
+}
+
+/// What stands before and after the first `mark` of `text`, some ASCII characters.
+///
+/// Meant for short marks: looks at `mark` once for each of its first characters in `text`.
+pub fn cut_through<'b>(text: &'b str, mark: &str) -> Option<(&'b str, &'b str)> {
+    let &first = mark.as_bytes().first()?;
+    let mut rest = text;
+    loop {
+        let at = find_byte(rest.as_bytes(), first)?;
+        rest = rest.get(at..)?;
+        if let Some(after) = rest.strip_prefix(mark) {
+            let before = text.len().wrapping_sub(rest.len());
+            return Some((text.get(..before)?, after));
+        }
+        rest = rest.get(1..)?;
+    }
+}
+
+/// The pieces of `text` between each `mark`, an ASCII character: one more than there are marks.
+#[inline]
+pub fn pieces(text: &str, mark: u8) -> Pieces<'_> {
+    Pieces {
+        rest: Some(text),
+        mark,
+    }
+}
+
+/// Iterator of [`pieces`].
+#[derive(Clone, Debug)]
+pub struct Pieces<'b> {
+    rest: Option<&'b str>,
+    mark: u8,
+}
+
+impl<'b> Iterator for Pieces<'b> {
+    type Item = &'b str;
+
+    #[inline]
+    fn next(&mut self) -> Option<&'b str> {
+        let text = self.rest?;
+        let (piece, rest) = match cut(text, self.mark) {
+            Some((piece, rest)) => (piece, Some(rest)),
+            None => (text, None),
+        };
+        self.rest = rest;
+        Some(piece)
+    }
+}
+
 /// A number of digits only, without sign, white space or list.
 ///
 /// # Errors
@@ -728,6 +785,21 @@ mod tests {
                 "{bad:?}"
             );
         }
+    }
+
+    #[test]
+    fn text_is_cut_at_marks() {
+        assert_eq!(cut("a:b:c", b':'), Some(("a", "b:c")));
+        assert_eq!(cut("é0123456789:", b':'), Some(("é0123456789", "")));
+        assert_eq!((cut("ab", b':'), cut("", b':')), (None, None));
+        assert_eq!(cut_through("a]]]>b]]>", "]]>"), Some(("a]", "b]]>")));
+        assert_eq!(cut_through("é-é--", "--"), Some(("é-é", "")));
+        assert_eq!(
+            (cut_through("a-", "--"), cut_through("", "--")),
+            (None, None)
+        );
+        assert!(pieces(",a,,bc", b',').eq(["", "a", "", "bc"]));
+        assert!(pieces("", b',').eq([""]));
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod text;
 mod write;
 
 use crate::wire::error::{ParseError, ParseErrorKind};
+use crate::wire::scan::{cut, cut_through, find_byte};
 use heapless::Vec;
 
 pub use text::{Chars, Text};
@@ -45,6 +46,11 @@ impl<'b> Name<'b> {
     /// The part after the prefix.
     pub const fn local(&self) -> &'b str {
         self.local
+    }
+
+    /// The part after the prefix, as a text.
+    pub const fn local_text(&self) -> Text<'b> {
+        Text::content(self.local)
     }
 
     /// The namespace name that the prefix stands for; empty if the name is in no namespace.
@@ -308,7 +314,7 @@ impl<'b> Reader<'b> {
         let from = self.rest;
         let mut has_text = false;
         loop {
-            let plain = self.take_until('<');
+            let plain = self.take_until(b'<');
             if !plain.is_empty() {
                 self.check(plain, Place::Content)?;
                 has_text = true;
@@ -566,8 +572,8 @@ impl<'b> Reader<'b> {
     }
 
     /// What stands before `end`, which stays; everything if there is no `end`.
-    fn take_until(&mut self, end: char) -> &'b str {
-        let len = self.rest.find(end).unwrap_or(self.rest.len());
+    fn take_until(&mut self, end: u8) -> &'b str {
+        let len = find_byte(self.rest.as_bytes(), end).unwrap_or(self.rest.len());
         let (taken, rest) = self.rest.split_at_checked(len).unwrap_or((self.rest, ""));
         self.rest = rest;
         taken
@@ -575,7 +581,7 @@ impl<'b> Reader<'b> {
 
     /// What stands before `end`, which is passed over.
     fn take_through(&mut self, end: &str) -> Result<&'b str, ParseError> {
-        let Some((taken, rest)) = self.rest.split_once(end) else {
+        let Some((taken, rest)) = cut_through(self.rest, end) else {
             self.rest = "";
             return Err(self.error(ParseErrorKind::Truncated));
         };
@@ -638,7 +644,7 @@ enum Place {
 }
 
 fn split(qname: &str) -> (&str, &str) {
-    qname.split_once(':').unwrap_or(("", qname))
+    cut(qname, b':').unwrap_or(("", qname))
 }
 
 const fn is_space(byte: u8) -> bool {

@@ -1,5 +1,5 @@
 use crate::{Chance, corpus};
-use oma_im::wire::cpim::{Cpim, CpimWriter, IMDN_NAMESPACE, Notifications, Party};
+use oma_im::wire::cpim::{Cpim, CpimWriter, HeaderText, Notifications, Party};
 use oma_im::wire::error::ParseErrorKind as Kind;
 use oma_im::wire::sink::{Sink, TooSmall};
 use oma_im::wire::writer::{Text, Token, UriText};
@@ -304,7 +304,8 @@ fn many_recipients_routes_and_requests_are_all_read() {
     assert_eq!(to[0].name.unwrap().to_string(), "Bob \"the builder\"");
     assert_eq!(to[1].uri, "sip:carol@example.com");
     assert!(to[1].name.is_none());
-    assert_eq!(cpim.cc().count(), 1);
+    let cc: Vec<_> = cpim.cc().map(|cc| cc.unwrap().uri).collect();
+    assert_eq!(cc, ["sip:dave@example.com"]);
     let routes: Vec<_> = cpim.record_routes().map(|r| r.unwrap().uri).collect();
     assert_eq!(routes, ["sip:top@example.com", "sip:next@example.com"]);
     assert_eq!(
@@ -314,7 +315,73 @@ fn many_recipients_routes_and_requests_are_all_read() {
     let wanted = Notifications::POSITIVE_DELIVERY.and(Notifications::DISPLAY);
     assert_eq!(cpim.notifications(), wanted);
     assert_eq!(cpim.content().body, b"\r\nbody\r\n");
-    assert_eq!(cpim.all(IMDN_NAMESPACE, "IMDN-Route").count(), 0);
+    assert_eq!(cpim.routes().count(), 0);
+}
+
+// RFC 5438 §6.2, §6.6
+#[test]
+fn copies_routes_and_every_kind_of_report_are_written_and_read_back() {
+    let all = [
+        (Notifications::POSITIVE_DELIVERY, "positive-delivery"),
+        (Notifications::NEGATIVE_DELIVERY, "negative-delivery"),
+        (Notifications::PROCESSING, "processing"),
+        (Notifications::DISPLAY, "display"),
+    ];
+    let text = written(|sink| {
+        let mut cpim = CpimWriter::new(sink, Party::new(uri("sip:a@b")));
+        cpim.to(Party::new(uri("sip:c@d")));
+        cpim.cc(Party::new(uri("sip:e@f")).named("Eve"));
+        cpim.imdn_route(Party::new(uri("sip:top@g")));
+        cpim.imdn_route(Party::new(uri("sip:next@g")));
+        let every = all.iter().fold(Notifications::NONE, |set, n| set.and(n.0));
+        cpim.notifications(every);
+        cpim.notifications(Notifications::DISPLAY);
+        cpim.content(Text::new("text/plain").unwrap()).body(b"");
+    });
+    assert_eq!(
+        text,
+        "From: <sip:a@b>\r\nTo: <sip:c@d>\r\ncc: Eve <sip:e@f>\r\n\
+        NS: imdn <urn:ietf:params:imdn>\r\n\
+        imdn.IMDN-Route: <sip:top@g>\r\nimdn.IMDN-Route: <sip:next@g>\r\n\
+        imdn.Disposition-Notification: positive-delivery, negative-delivery, processing, display\r\n\
+        imdn.Disposition-Notification: display\r\n\r\n\
+        Content-type: text/plain\r\nContent-length: 0\r\n\r\n"
+    );
+    let cpim = Cpim::parse(text.as_bytes()).unwrap();
+    let routes: Vec<_> = cpim.routes().map(|route| route.unwrap().uri).collect();
+    assert_eq!(routes, ["sip:top@g", "sip:next@g"]);
+    assert_eq!(cpim.cc().next().unwrap().unwrap().name.unwrap(), "Eve");
+    for (kind, name) in all {
+        assert!(cpim.notifications().has(kind), "{name}");
+        let text = text.replace(
+            "positive-delivery, negative-delivery, processing, display",
+            name,
+        );
+        let one = Cpim::parse(text.as_bytes()).unwrap().notifications();
+        assert_eq!(one, kind.and(Notifications::DISPLAY));
+        assert_eq!(kind.names().collect::<Vec<_>>(), [name]);
+    }
+}
+
+#[test]
+fn text_is_handed_out_in_place_or_resolved_into_a_buffer() {
+    let read = |raw: &str, room: usize| {
+        let bytes = format!("Subject: {raw}\r\n\r\nContent-type: text/plain\r\n\r\n");
+        let subject = Cpim::parse(bytes.as_bytes()).unwrap().subject().unwrap();
+        let mut out = vec![0; room];
+        (
+            subject.value.as_plain().map(str::to_owned),
+            subject.value.read_into(&mut out).map(str::to_owned),
+        )
+    };
+    let some = |text: &str| Some(text.to_owned());
+    assert_eq!(read("plain", 5), (some("plain"), some("plain")));
+    assert_eq!(read("plain", 4), (some("plain"), None));
+    assert_eq!(read(r"\u20ac\n", 4), (None, some("\u{20ac}\n")));
+    assert_eq!(read(r"\u20ac\n", 3), (None, None));
+    // What an application gives has no escapes.
+    assert_eq!(HeaderText::from(r"C:\new").as_plain(), Some(r"C:\new"));
+    assert!(HeaderText::from(r"a\n") == r"a\n" && HeaderText::from("a") != "b");
 }
 
 #[test]
@@ -340,7 +407,17 @@ fn what_is_malformed_is_refused() {
         judged(&format!("{ok}DateTime: yesterday\r\n")),
         Kind::HeaderValue
     );
-    assert_eq!(judged(&format!("{ok}NS: x <urn:y\r\n")), Kind::Cpim);
+    for bad in [
+        "x <urn:y",
+        "x <y>",
+        "x y",
+        "a b <urn:y>",
+        "a: <urn:y>",
+        "",
+        "<>",
+    ] {
+        assert_eq!(judged(&format!("{ok}NS: {bad}\r\n")), Kind::Cpim, "{bad}");
+    }
     assert_eq!(judged(&format!("{ok} folded\r\n")), Kind::HeaderName);
     assert_eq!(judged(&format!("{ok}no colon\r\n")), Kind::HeaderName);
     assert_eq!(judged(&format!("{ok}: x\r\n")), Kind::HeaderName);

@@ -161,6 +161,17 @@ fn documents_are_read_as_peers_write_them() {
         assert_eq!(imdn.message_id.to_string(), "1", "{text}");
         assert_eq!(imdn.disposition, delivered, "{text}");
         assert_eq!(imdn.validate().unwrap_err().kind, Kind::Document);
+        assert!(imdn.subject.is_none());
+    }
+    // §11.1.2: the datetime is mandatory; §11.1.5: the subject is not.
+    let status = "<delivery-notification><status><delivered/></status></delivery-notification>";
+    for (datetime, valid) in [("2006-04-04T12:16:49-05:00", true), (" ", false)] {
+        let text = document(&format!(
+            "<message-id>1</message-id><datetime>{datetime}</datetime><subject> Hi &amp; bye </subject>{status}"
+        ));
+        let imdn = Imdn::parse(text.as_bytes()).unwrap();
+        assert_eq!(imdn.subject.unwrap().to_string(), "Hi & bye");
+        assert_eq!(imdn.validate().is_ok(), valid, "{datetime}");
     }
 }
 
@@ -380,18 +391,26 @@ mod deflated {
         let whole = zlib(GOLDEN_09.as_bytes());
         let mut scratch = [0; 1024];
         for cut in 0..whole.len() {
-            assert!(
-                inflate(b"deflate", &whole[..cut], &mut scratch).is_err(),
-                "{cut}"
-            );
+            let refused = inflate(b"deflate", &whole[..cut], &mut scratch);
+            assert_eq!(refused, Err(InflateError::Truncated), "{cut}");
         }
         let mut wrong = whole.clone();
         *wrong.last_mut().unwrap() ^= 1;
-        assert!(inflate(b"deflate", &wrong, &mut scratch).is_err());
+        let refused = inflate(b"deflate", &wrong, &mut scratch);
+        assert_eq!(refused, Err(InflateError::Malformed));
         for encoding in ["gzip", "", "identity", "deflate, gzip"] {
             let refused = inflate(encoding.as_bytes(), &whole, &mut scratch);
             assert_eq!(refused, Err(InflateError::UnknownEncoding));
         }
+    }
+
+    // RFC 3261 §21.4.1, §21.4.11, §21.4.13
+    #[test]
+    fn what_is_refused_has_its_status() {
+        assert_eq!(InflateError::UnknownEncoding.status(), 415);
+        assert_eq!(InflateError::Malformed.status(), 400);
+        assert_eq!(InflateError::Truncated.status(), 400);
+        assert_eq!(InflateError::TooSmall.status(), 413);
     }
 
     #[test]

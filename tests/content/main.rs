@@ -1,4 +1,4 @@
-//! What messages carry: MIME parts, CPIM, XML, disposition notifications, settings, deflated bodies.
+//! What messages carry: MIME parts, CPIM, XML and the documents written in it, deflated bodies.
 #![allow(
     clippy::arithmetic_side_effects,
     clippy::cast_possible_truncation,
@@ -11,7 +11,9 @@
 
 mod cpim;
 mod imdn;
+mod ims3gpp;
 mod mime;
+mod reginfo;
 mod settings;
 mod target;
 mod xml;

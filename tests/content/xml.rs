@@ -443,5 +443,79 @@ fn text_is_borrowed_when_it_can_be_and_copied_when_it_must() {
     assert_eq!(text.as_plain(), None);
     assert_eq!(text.read_into(&mut [0; 4]), Some("x&yz"));
     assert_eq!(text.read_into(&mut [0; 3]), None);
-    assert!(text == *"x&yz");
+    assert!(text == *"x&yz" && text == "x&yz" && text != "x&y");
+    // XML 1.0 §3.3.3: a line break in an attribute is a space, a `<` of text cannot stand there.
+    for (value, plain) in [
+        ("a b", true),
+        ("a&lt;", false),
+        ("a\tb", false),
+        ("a\nb", false),
+    ] {
+        let document = format!("<a b='{value}'/>");
+        let mut reader = Reader::new(document.as_bytes()).unwrap();
+        let Event::Start(start) = reader.read().unwrap() else {
+            panic!()
+        };
+        let b = start.attribute("", "b").unwrap();
+        assert_eq!(b.as_plain().is_some(), plain, "{value:?}");
+    }
+    let mut reader = Reader::new(b"<a>1 &lt; 2 \t\n</a>").unwrap();
+    reader.root("", "a").unwrap();
+    assert_eq!(reader.text().unwrap().to_string(), "1 < 2 \t\n");
+}
+
+// XML 1.0 §2.3, the ends of each range of NameStartChar and NameChar, and what stands beside them.
+#[test]
+fn a_name_begins_and_goes_on_with_the_letters_of_the_standard() {
+    let begins = |c: char| {
+        let document = format!("<{c}/>");
+        Reader::new(document.as_bytes())
+            .and_then(|mut reader| reader.read().map(drop))
+            .is_ok()
+    };
+    let goes_on = |c: char| {
+        let document = format!("<a{c}/>");
+        let mut reader = Reader::new(document.as_bytes()).unwrap();
+        matches!(reader.read(), Ok(Event::Start(start)) if start.name().local().ends_with(c))
+    };
+    let ranges = [
+        ('A', 'Z'),
+        ('_', '_'),
+        ('a', 'z'),
+        ('\u{c0}', '\u{d6}'),
+        ('\u{d8}', '\u{f6}'),
+        ('\u{f8}', '\u{2ff}'),
+        ('\u{370}', '\u{37d}'),
+        ('\u{37f}', '\u{1fff}'),
+        ('\u{200c}', '\u{200d}'),
+        ('\u{2070}', '\u{218f}'),
+        ('\u{2c00}', '\u{2fef}'),
+        ('\u{3001}', '\u{d7ff}'),
+        ('\u{f900}', '\u{fdcf}'),
+        ('\u{fdf0}', '\u{fffd}'),
+        ('\u{10000}', '\u{effff}'),
+    ];
+    let more = [
+        ('-', '.'),
+        ('0', '9'),
+        ('\u{b7}', '\u{b7}'),
+        ('\u{300}', '\u{36f}'),
+        ('\u{203f}', '\u{2040}'),
+    ];
+    let within = |c: char, set: &[(char, char)]| set.iter().any(|(a, b)| (*a..=*b).contains(&c));
+    for (first, last) in ranges.into_iter().chain(more) {
+        let before = char::from_u32(u32::from(first) - 1);
+        let after = char::from_u32(u32::from(last) + 1);
+        for c in [before, Some(first), Some(last), after]
+            .into_iter()
+            .flatten()
+        {
+            let start = within(c, &ranges);
+            assert_eq!(begins(c), start, "{c:?}");
+            // These end a name or part it.
+            if !matches!(c, '/' | ':' | '@') {
+                assert_eq!(goes_on(c), start || within(c, &more), "{c:?}");
+            }
+        }
+    }
 }

@@ -547,14 +547,27 @@ impl<D: Copy> Publication<D> {
 
     /// When [`timeout`](Self::timeout) has to be called at the latest; may change with every call.
     pub fn deadline(&self) -> Option<Instant> {
-        match self.state {
+        match &self.state {
             State::Published(held) => Some(held.refresh_at.min(held.expires_at)),
             State::Expiring(held) => Some(held.expires_at),
-            State::Requesting(request) => request.held.map(|held| held.expires_at),
-            State::Waiting { until, held, .. } => {
-                Some(held.map_or(until, |held| held.expires_at.min(until)))
-            }
+            State::Requesting(request) => request.held.as_ref().map(|held| held.expires_at),
+            State::Waiting { until, held, .. } => Some(
+                held.as_ref()
+                    .map_or(*until, |held| held.expires_at.min(*until)),
+            ),
             State::Unpublished | State::Away { .. } => None,
+        }
+    }
+
+    /// From when on [`timeout`](Self::timeout) has something to do, at the deadline or before it.
+    pub fn due_from(&self) -> Option<Instant> {
+        match &self.state {
+            State::Published(held) => Some(held.refresh_from.min(held.expires_at)),
+            State::Unpublished
+            | State::Expiring(_)
+            | State::Requesting(_)
+            | State::Waiting { .. }
+            | State::Away { .. } => self.deadline(),
         }
     }
 
@@ -585,6 +598,21 @@ impl<D: Copy> Publication<D> {
     /// The value for SIP-If-Match.
     pub fn entity_tag(&self) -> Option<Token<'_>> {
         self.held()?.entity_tag()
+    }
+
+    /// Whether a removal is under way or comes next.
+    pub fn is_removing(&self) -> bool {
+        match &self.state {
+            State::Requesting(UnderWay { goal, next, .. }) => {
+                matches!(goal, Goal::Command(Command::Remove(_)))
+                    || matches!(next, Some(Command::Remove(_)))
+            }
+            State::Unpublished
+            | State::Published(_)
+            | State::Expiring(_)
+            | State::Waiting { .. }
+            | State::Away { .. } => false,
+        }
     }
 
     /// Whether a command has not ended.

@@ -49,9 +49,9 @@ impl<'b> HeaderText<'b> {
     pub fn read_into<'o>(&self, out: &'o mut [u8]) -> Option<&'o str> {
         let mut len = 0_usize;
         for c in self.chars() {
-            let end = len.checked_add(c.len_utf8())?;
-            c.encode_utf8(out.get_mut(len..end)?);
-            len = end;
+            // Cut in this order, the room is seen to be enough and no check is left.
+            let room = out.get_mut(len..)?.get_mut(..c.len_utf8())?;
+            len = len.checked_add(c.encode_utf8(room).len())?;
         }
         core::str::from_utf8(out.get(..len)?).ok()
     }
@@ -158,9 +158,5 @@ impl Iterator for HeaderChars<'_> {
             'r' => '\r',
             other => other,
         })
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (0, Some(self.rest.len()))
     }
 }

@@ -342,10 +342,7 @@ impl Acceptable {
     /// The first reason why not.
     pub fn check(self, challenge: &Challenge<'_>) -> Result<(), Unanswerable> {
         let hash = challenge.algorithm.hash().ok_or(Unanswerable::Algorithm)?;
-        let aka = matches!(
-            challenge.algorithm,
-            Algorithm::AkaV1Md5 | Algorithm::AkaV2Md5
-        );
+        let aka = challenge.algorithm.is_aka();
         let served = match self.source {
             Source::Password => !aka,
             Source::Ha1(ours) => !aka && ours == hash,

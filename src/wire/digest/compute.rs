@@ -7,7 +7,7 @@ use sha2::Sha256;
 
 use super::super::scan;
 use super::super::sink::{Sink, hex_digit};
-use super::{Algorithm, Hash, Qop, Quoted};
+use super::{Algorithm, Auts, Hash, Qop, Quoted};
 
 /// H(username:realm:password), of the length of its hash function and of no other.
 ///
@@ -59,20 +59,52 @@ impl fmt::Debug for Ha1 {
     }
 }
 
-/// What proves who we are. Prints nothing of itself.
+/// What proves who we are, or says why nothing does. Prints nothing of itself.
 #[derive(Clone, Copy)]
 pub enum Secret<'a> {
-    /// The password, or for AKA the bytes that stand for it (RFC 3310 §3.3: RES, zero bytes and all).
+    /// The password, or for AKA the bytes that stand for it: RES, zero bytes and all (RFC 3310 §3.3), or an
+    /// [`AkaV2Password`](super::AkaV2Password).
     Password(&'a [u8]),
     /// The hash of username, realm and password.
     Ha1(Ha1),
+    /// A response that was computed before, with the same request and counts; it goes out once more. A
+    /// registration on an IMS core is refreshed so (TS 24.229 §5.1.1.4.2), without the RES being kept.
+    Computed(Response),
+    /// AKA: the card finds the sequence number out of range. The response is that of an empty password, and
+    /// `auts` goes with it (RFC 3310 §3.4).
+    SyncFailure(Auts),
+    /// AKA: the card does not know the network by its MAC. The response is empty, and so there is no `qop`
+    /// (TS 24.229 §5.1.1.5.3).
+    MacFailure,
 }
+
+/// A response as it goes out, to be repeated. Prints nothing of itself.
+#[derive(Clone, Copy)]
+pub struct Response(pub(super) Sum);
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Response(..)")
+    }
+}
+
+impl PartialEq for Response {
+    /// In a time that does not tell where they differ.
+    fn eq(&self, other: &Self) -> bool {
+        self.0.matches(&other.0)
+    }
+}
+
+impl Eq for Response {}
 
 impl fmt::Debug for Secret<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Password(_) => "Password(..)",
             Self::Ha1(_) => "Ha1(..)",
+            Self::Computed(_) => "Computed(..)",
+            Self::SyncFailure(_) => "SyncFailure(..)",
+            Self::MacFailure => "MacFailure",
         })
     }
 }
@@ -105,6 +137,13 @@ impl Sum {
                 Some(Self::Sha256(bytes))
             }
             _ => None,
+        }
+    }
+
+    pub(super) const fn hash(&self) -> Hash {
+        match self {
+            Self::Md5(_) => Hash::Md5,
+            Self::Sha256(_) => Hash::Sha256,
         }
     }
 
@@ -198,7 +237,7 @@ pub(super) struct Input<'a> {
 impl Input<'_> {
     /// The response; with an empty `method` the `rspauth` of the server (RFC 7616 §3.5).
     ///
-    /// `None`: the secret is an HA1 of another hash function, or the algorithm is unknown.
+    /// `None`: the secret belongs to another hash function or gives no response, or the algorithm is unknown.
     pub(super) fn response(
         &self,
         secret: Secret<'_>,
@@ -226,16 +265,20 @@ impl Input<'_> {
     }
 
     fn hash_a1(&self, hash: Hash, secret: Secret<'_>) -> Option<Sum> {
+        let from_password = |password: &[u8]| {
+            let mut hasher = Hasher::new(hash);
+            hasher.add_words(self.username);
+            hasher.add(b":");
+            hasher.add_words(Words::Quoted(self.realm));
+            hasher.add(b":");
+            hasher.add(password);
+            hasher.finish()
+        };
         let user = match secret {
-            Secret::Password(password) => {
-                let mut hasher = Hasher::new(hash);
-                hasher.add_words(self.username);
-                hasher.add(b":");
-                hasher.add_words(Words::Quoted(self.realm));
-                hasher.add(b":");
-                hasher.add(password);
-                hasher.finish()
-            }
+            Secret::Password(password) => from_password(password),
+            // RFC 3310 §3.4: "using an empty password".
+            Secret::SyncFailure(_) => from_password(b""),
+            Secret::Computed(_) | Secret::MacFailure => return None,
             Secret::Ha1(ha1) if ha1.hash() != hash => return None,
             Secret::Ha1(Ha1::Md5(bytes)) => Sum::Md5(bytes),
             Secret::Ha1(Ha1::Sha256(bytes)) => Sum::Sha256(bytes),

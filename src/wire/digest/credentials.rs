@@ -5,8 +5,9 @@ use core::fmt;
 use super::super::error::{ParseError, ParseErrorKind};
 use super::super::scan::{self, Class};
 use super::super::sink::{Sink, hex_digit};
+use super::aka::{Auts, decode, put_base64};
 use super::challenge::{Challenge, Unanswerable};
-use super::compute::{Input, Secret, Sum, Words, hex_count};
+use super::compute::{Input, Response, Secret, Sum, Words, hex_count};
 use super::params::{Element, Elements, Quoted, set};
 use super::{Algorithm, Qop};
 
@@ -54,8 +55,10 @@ pub struct Answer<'a> {
 pub enum AnswerError {
     /// There is no answer to this challenge.
     Challenge(Unanswerable),
-    /// The HA1 belongs to another hash function than the challenge.
+    /// The HA1, or the response computed before, belongs to another hash function than the challenge.
     Ha1,
+    /// The secret gives no response: nothing can be computed or checked with it.
+    NoSecret,
     /// The username holds a control character.
     Username,
     /// The URI holds a control character, a quote, a backslash or white space.
@@ -73,6 +76,7 @@ impl fmt::Display for AnswerError {
             }
             Self::Challenge(Unanswerable::Qop) => "the challenge offers no qop that can be used",
             Self::Ha1 => "the HA1 belongs to another hash function than the challenge",
+            Self::NoSecret => "there is no secret to compute with",
             Self::Username => "the username holds a control character",
             Self::Uri => "the URI holds a byte that no URI may hold",
         })
@@ -95,13 +99,47 @@ impl<'a> Answer<'a> {
         }
     }
 
+    /// The response that [`write_credentials`] writes, to be repeated by [`Secret::Computed`].
+    ///
+    /// # Errors
+    /// As [`write_credentials`]; `NoSecret` for [`Secret::MacFailure`].
+    pub fn response(&self, challenge: &Challenge<'_>) -> Result<Response, AnswerError> {
+        let qop = challenge.qop_to_use().map_err(AnswerError::Challenge)?;
+        self.compute(challenge, qop)?.ok_or(AnswerError::NoSecret)
+    }
+
+    /// `None`: an empty response.
+    fn compute(
+        &self,
+        challenge: &Challenge<'_>,
+        qop: Qop,
+    ) -> Result<Option<Response>, AnswerError> {
+        let hash = challenge.algorithm.hash();
+        let hash = hash.ok_or(AnswerError::Challenge(Unanswerable::Algorithm))?;
+        match self.secret {
+            Secret::SyncFailure(_) | Secret::MacFailure if !challenge.algorithm.is_aka() => {
+                Err(AnswerError::Challenge(Unanswerable::Algorithm))
+            }
+            Secret::MacFailure => Ok(None),
+            Secret::Computed(Response(sum)) if sum.hash() == hash => Ok(Some(Response(sum))),
+            Secret::Computed(_) => Err(AnswerError::Ha1),
+            Secret::Password(_) | Secret::Ha1(_) | Secret::SyncFailure(_) => {
+                let cnonce = self.cnonce.digits();
+                let input = self.input(challenge, qop, &cnonce);
+                let sum = input.response(self.secret, self.method, self.body);
+                sum.map(|sum| Some(Response(sum))).ok_or(AnswerError::Ha1)
+            }
+        }
+    }
+
     /// Checks the server's own proof, in constant time (RFC 7616 §3.5).
     ///
     /// `self` and `challenge` are those of the request, except for `body`, which here is the
     /// body of the response.
     ///
     /// # Errors
-    /// As [`write_credentials`] for the same answer to the same challenge.
+    /// As [`write_credentials`] for the same answer to the same challenge; `NoSecret` if there is a proof and only a
+    /// response computed before, or [`Secret::MacFailure`], to check it with.
     pub fn check(
         &self,
         challenge: &Challenge<'_>,
@@ -110,6 +148,9 @@ impl<'a> Answer<'a> {
         let Some(claimed) = info.rspauth else {
             return Ok(Proof::Absent);
         };
+        if matches!(self.secret, Secret::Computed(_) | Secret::MacFailure) {
+            return Err(AnswerError::NoSecret);
+        }
         let qop = challenge.qop_to_use().map_err(AnswerError::Challenge)?;
         let digits = self.cnonce.digits();
         let input = self.input(challenge, qop, &digits);
@@ -155,15 +196,8 @@ pub fn write_credentials(
     answer: &Answer<'_>,
 ) -> Result<(), AnswerError> {
     let qop = challenge.qop_to_use().map_err(AnswerError::Challenge)?;
-    if challenge.algorithm == Algorithm::Unknown {
-        return Err(AnswerError::Challenge(Unanswerable::Algorithm));
-    }
     check_own(answer.username, answer.uri)?;
-    let cnonce = answer.cnonce.digits();
-    let response = answer
-        .input(challenge, qop, &cnonce)
-        .response(answer.secret, answer.method, answer.body)
-        .ok_or(AnswerError::Ha1)?;
+    let response = answer.compute(challenge, qop)?;
 
     out.put(b"Digest username=");
     put_quoted(out, answer.username);
@@ -174,7 +208,9 @@ pub fn write_credentials(
     out.put(b"\",nonce=");
     challenge.nonce.put(out);
     out.put(b",response=\"");
-    response.put(out);
+    if let Some(Response(sum)) = response {
+        sum.put(out);
+    }
     out.put_byte(b'"');
     if let Some(name) = challenge.algorithm_name {
         out.put(b",algorithm=");
@@ -184,13 +220,18 @@ pub fn write_credentials(
         out.put(b",opaque=");
         opaque.put(out);
     }
-    if let Some(token) = qop.token() {
+    if let Some(token) = qop.token().filter(|_| response.is_some()) {
         out.put(b",qop=");
         out.put(token.as_bytes());
         out.put(b",nc=");
         out.put(&hex_count(answer.nc));
         out.put(b",cnonce=\"");
-        out.put(&cnonce);
+        out.put(&answer.cnonce.digits());
+        out.put_byte(b'"');
+    }
+    if let Secret::SyncFailure(auts) = answer.secret {
+        out.put(b",auts=\"");
+        put_base64(out, &auts);
         out.put_byte(b'"');
     }
     Ok(())
@@ -297,6 +338,8 @@ pub struct Credentials<'b> {
     pub qop: Qop,
     /// The nonce count.
     pub nc: Option<u32>,
+    /// AKA: what a card says that finds the sequence number out of range (RFC 3310 §3.4); see [`Self::auts`].
+    pub auts: Option<Quoted<'b>>,
 }
 
 /// What credentials are worth.
@@ -319,7 +362,7 @@ impl<'b> Credentials<'b> {
         }
         let (mut username, mut realm, mut nonce, mut uri) = (None, None, None, None);
         let (mut response, mut algorithm, mut cnonce) = (None, None, None);
-        let (mut opaque, mut qop, mut nc) = (None, None, None);
+        let (mut opaque, mut qop, mut nc, mut auts) = (None, None, None, None);
         while let Some(element) = elements.next().transpose()? {
             let Element::Param(name, value) = element else {
                 return Err(fault(elements.walked()));
@@ -335,6 +378,7 @@ impl<'b> Credentials<'b> {
                 n if scan::eq_ignore_case(n, b"opaque") => &mut opaque,
                 n if scan::eq_ignore_case(n, b"qop") => &mut qop,
                 n if scan::eq_ignore_case(n, b"nc") => &mut nc,
+                n if scan::eq_ignore_case(n, b"auts") => &mut auts,
                 _ => continue,
             };
             set(field, value).map_err(|()| fault(elements.walked()))?;
@@ -353,7 +397,15 @@ impl<'b> Credentials<'b> {
             opaque,
             qop: read_qop(qop).ok_or(fault(end))?,
             nc: nc.map(|nc| read_count(nc).ok_or(fault(end))).transpose()?,
+            auts,
         })
+    }
+
+    /// The AUTS of the card; `None` if there is none, or it is not base64 of 14 bytes.
+    pub fn auts(&self) -> Option<Auts> {
+        let mut digits = self.auts?.bytes();
+        let auts = decode(&mut digits)?;
+        digits.all(|byte| byte == b'=').then_some(auts)
     }
 
     /// Computes the response from the secret and compares it, in constant time.

@@ -5,7 +5,7 @@
 //! [`AuthenticationInfo`] with the nonce to use next and a proof of the server's own. Here are
 //! the bytes of all that: [`Challenges`] reads the challenges out of a header value, [`choose`]
 //! takes the one to answer, [`write_credentials`] answers it, [`Authorization`] reads an answer
-//! back, for servers. What to do when, and how often, is decided in [`crate::sip::auth`].
+//! back, for servers. [`AkaNonce`] is what an IMS core asks the card. What to do when, and how often, is decided in [`crate::sip::auth`].
 //!
 //! Texts of the peer are kept as they were received, in [`Quoted`]: what goes back goes back as
 //! it came, and what is hashed is hashed as it is meant (RFC 7616 §3.3, `unq`).
@@ -32,15 +32,17 @@
 //! # Ok::<(), oma_im::wire::digest::AnswerError>(())
 //! ```
 
+mod aka;
 mod challenge;
 mod compute;
 mod credentials;
 mod params;
 
+pub use aka::{AkaNonce, AkaV2Password, Auts};
 pub use challenge::{
     Acceptable, Challenge, Challenges, Floor, Freshness, QopOffer, Unanswerable, choose,
 };
-pub use compute::{Ha1, Secret};
+pub use compute::{Ha1, Response, Secret};
 pub use credentials::{
     Answer, AnswerError, AuthenticationInfo, Authorization, Cnonce, Credentials, Proof, Verdict,
     write_credentials, write_empty_credentials,
@@ -110,6 +112,11 @@ impl Algorithm {
             Self::Sha256 | Self::Sha256Sess => Some(Hash::Sha256),
             Self::Unknown => None,
         }
+    }
+
+    /// Whether the secret is that of a SIM card (RFC 3310, RFC 4169).
+    pub const fn is_aka(self) -> bool {
+        matches!(self, Self::AkaV1Md5 | Self::AkaV2Md5)
     }
 
     /// Whether it is a session variant: A1 holds the nonce and the cnonce (RFC 7616 §3.4.2).

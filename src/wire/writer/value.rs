@@ -5,6 +5,7 @@ use core::net::{IpAddr, SocketAddr};
 use super::super::name::Method;
 use super::super::scan::{Class, eq_ignore_case, find_outside, split_param, trim_lws};
 use super::super::sink::Sink;
+use super::super::uri;
 use super::{HostName, Quoted, Token, UriText, Value, put_method, sealed::Sealed};
 
 impl Sealed for u32 {}
@@ -397,12 +398,7 @@ fn names(head: &[u8], ip: IpAddr) -> bool {
         .rposition(|&b| Class::LWS.has(b))
         .map_or(0, |at| at.saturating_add(1));
     let sent_by = head.get(from..).unwrap_or_default();
-    let host = match sent_by {
-        [b'[', rest @ ..] => rest.split(|&b| b == b']').next(),
-        host => host.split(|&b| b == b':').next(),
-    };
-    let host = core::str::from_utf8(host.unwrap_or_default()).unwrap_or_default();
-    host.parse() == Ok(ip)
+    uri::Host::split(sent_by).and_then(|(host, _)| host.ip()) == Some(ip)
 }
 
 #[inline]

@@ -2,6 +2,7 @@
 
 use super::Place;
 use crate::wire::error::ParseErrorKind;
+use crate::wire::scan::cut;
 use core::fmt;
 
 /// Text of a document or of an attribute value, still as it was written.
@@ -75,9 +76,9 @@ impl<'b> Text<'b> {
     pub fn read_into<'o>(&self, out: &'o mut [u8]) -> Option<&'o str> {
         let mut len = 0_usize;
         for c in self.chars() {
-            let end = len.checked_add(c.len_utf8())?;
-            c.encode_utf8(out.get_mut(len..end)?);
-            len = end;
+            // Cut in this order, the room is seen to be enough and no check is left.
+            let room = out.get_mut(len..)?.get_mut(..c.len_utf8())?;
+            len = len.checked_add(c.encode_utf8(room).len())?;
         }
         core::str::from_utf8(out.get(..len)?).ok()
     }
@@ -154,10 +155,6 @@ impl Iterator for Chars<'_> {
             c => Some(c),
         }
     }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (0, Some(self.rest.len()))
-    }
 }
 
 /// Checks the characters and references of `piece`.
@@ -184,7 +181,7 @@ pub(super) fn check(piece: &str, place: Place) -> Result<(), ParseErrorKind> {
 
 /// XML 1.0 §4.1, §4.6: what the reference after an `&` stands for, and what follows its `;`.
 fn reference(after: &str) -> Result<(char, &str), ParseErrorKind> {
-    let (name, rest) = after.split_once(';').ok_or(ParseErrorKind::Xml)?;
+    let (name, rest) = cut(after, b';').ok_or(ParseErrorKind::Xml)?;
     let c = match name {
         "amp" => '&',
         "lt" => '<',

@@ -14,7 +14,7 @@ mod ladder;
 
 use ladder::{Bare, HOUR, MINUTE, SECOND, attempts, branch, cseq, digest, header, packets};
 use oma_im::client::{
-    Adopted, Direction, FlowInfo, OpenFailure, Origin, SettingsChange, SettingsOutcome, Verified,
+    Adopted, Direction, FlowInfo, Origin, SettingsChange, SettingsOutcome, Verified,
 };
 use oma_im::config::{Config, KeepAlive, Nat, NextHop, Transport};
 use oma_im::error::{CommandError, Failure};

@@ -1,4 +1,4 @@
-//! Keeps the numbers and the ladder of README.md true.
+//! Keeps the numbers and the ladder of README.md true, those of benches/README.md included.
 //!
 //! `BLESS=1 cargo test --test readme` writes them anew.
 #![allow(
@@ -18,6 +18,7 @@ use oma_im::client::Client;
 use oma_im::storage::{Inline, Small, Standard};
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+const BENCHES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/README.md");
 
 /// What stands between `<!-- name -->` and `<!-- end -->` has to be `right`.
 fn block(name: &str, right: &str) {
@@ -35,7 +36,7 @@ fn block(name: &str, right: &str) {
     panic!("README.md ({name}) should say, and BLESS=1 writes it:\n{right}");
 }
 
-// One test: both write the file.
+// One test: all write the file.
 #[test]
 fn the_readme_shows_what_is() {
     let name = "offline-202-then-report";
@@ -50,6 +51,30 @@ fn the_readme_shows_what_is() {
     if cfg!(target_pointer_width = "64") {
         block("memory", &memory());
     }
+    block("speed", &speed());
+}
+
+/// The figures of benches/README.md, which the step `counts` of the CI run holds against the code.
+fn speed() -> String {
+    let text = fs::read_to_string(BENCHES).unwrap();
+    let row = |(what, name): (&str, &str)| {
+        let begin = format!("| {name} | ");
+        let line = text.lines().find_map(|line| line.strip_prefix(&begin));
+        match *line.unwrap().split(" | ").collect::<Vec<_>>() {
+            [ours, _bar, best] => format!("| {what} | {ours} | {best}\n"),
+            _ => panic!("{name} has other columns"),
+        }
+    };
+    let rows = [
+        ("start line and header lines read", "shallow message"),
+        ("and all addresses, Via and parameters", "deep message"),
+        ("the request written", "build message"),
+        ("request in, checked, 200 out", "respond_200 message"),
+        ("a whole client transaction", "txn_client message"),
+        ("a whole server transaction", "txn_server message"),
+    ];
+    "| a MESSAGE of 721 bytes | instructions | best other |\n|---|---|---|\n".to_owned()
+        + &rows.map(row).concat()
 }
 
 fn memory() -> String {

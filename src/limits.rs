@@ -12,7 +12,7 @@
 //! | limit | `Small` | `Standard` | bytes each | when it is met |
 //! |---|---|---|---|---|
 //! | `TXNS`: transactions, and requests under way | 8 | 32 | 456 | `Full`, or 480/500 to the peer |
-//! | `REMEMBERED`: answers to repeat | 132 | 256 | 28 | the oldest is forgotten and counted |
+//! | `REMEMBERED`: answers to repeat | 100 | 256 | 28 | the oldest is forgotten and counted |
 //! | `ARENA`: octets of requests, answers, account and registration | 5120 | 32768 | 1 | `Full`, or 480/500 to the peer |
 //!
 //! Of `TXNS` rows for requests, one for each next hop is kept for its REGISTER; messages of ours
@@ -35,6 +35,8 @@
 //! | [`MAX_HEADERS`](crate::wire::message::MAX_HEADERS) of one message | 96 | none | 513 |
 //! | [`MAX_CHALLENGE`]: bytes of one digest challenge | 512 | 1 | it is not answered, and counted |
 //! | [`MAX_ETAG`]: octets of the entity-tag of a publication | 64 | 1 | it is published anew instead of refreshed |
+//! | [`MAX_DIALOG`]: octets of URIs, tag and routes of a dialog | 288 | 1 | nothing is sent within it; a subscription is made anew before its end |
+//! | [`MAX_ROUTES`] of a dialog | 16 | none | likewise |
 //! | Service-Route and P-Associated-URI | what leaves twice [`RESERVE`] | 1 | they are not kept, and counted |
 //! | [`REPORTS_PER_MESSAGE`] | 64 | none | the rest is counted (`stats().reports_unread`) |
 //! | `Config::stream_buffer`: bytes of a message on a stream | 8192 | in the driver's buffer | 413 to the peer, the message is skipped |
@@ -73,6 +75,13 @@ pub const MAX_CHALLENGE: usize = 512;
 /// The longest entity-tag of a publication that is kept, in octets (RFC 3903 §11.3.1 has no limit).
 /// A UUID has 36.
 pub const MAX_ETAG: usize = 64;
+
+/// Octets of URIs, peer's tag and route set of one dialog: two URIs of 51 octets as 3GPP TS 23.003
+/// makes them of a telephone number, a tag of 40, and 140 for a target and two routes.
+pub const MAX_DIALOG: usize = 288;
+
+/// Routes of one dialog.
+pub const MAX_ROUTES: usize = 16;
 
 /// Octets of the arena that requests of ours leave to the answers for peers.
 pub(crate) const ANSWER: usize = 768;

@@ -13,7 +13,8 @@ use oma_im::sip::publication::{
 };
 use oma_im::sip::registration::RefreshRule;
 use oma_im::time::Instant;
-use oma_im::wire::header::SipEtag;
+use oma_im::wire::header::{EntityTag, SipEtag};
+use oma_im::wire::message::Message;
 use oma_im::wire::name::Status;
 use std::collections::BTreeMap;
 
@@ -554,14 +555,17 @@ fn the_entity_tag_is_bounded() {
         (1, Tagging::Kept),
         (64, Tagging::Kept),
         (65, Tagging::TooLong),
-        (4096, Tagging::TooLong),
+        (EntityTag::MAX, Tagging::TooLong),
+        // It is not read at all.
+        (EntityTag::MAX + 1, Tagging::Missing),
+        (4096, Tagging::Missing),
     ] {
         let mut scene = scene();
         let _ = scene.play("0 publish a\n0 ok 100\n1 publish b");
         let long = "x".repeat(len);
         let grant = Grant {
             expires: Some(100),
-            entity_tag: Some(SipEtag::parse(long.as_bytes()).unwrap()),
+            entity_tag: SipEtag::parse(long.as_bytes()).ok(),
         };
         let step = scene
             .machine
@@ -573,6 +577,32 @@ fn the_entity_tag_is_bounded() {
         // RFC 3903 §8.2: it replaces the one before in any case.
         let expected = (tag == Tagging::Kept).then_some(long.as_bytes());
         assert_eq!(kept.as_ref().map(|tag| tag.as_bytes()), expected, "{len}");
+    }
+}
+
+/// RFC 3903 §11.3.1: `entity-tag = token`; another tag is none, and so is another Expires.
+#[test]
+fn what_a_200_says() {
+    for (lines, expires, tag) in [
+        (
+            "Expires: 1800\r\nSIP-ETag: dx200xyz\r\n",
+            Some(1800),
+            Some("dx200xyz"),
+        ),
+        ("SIP-ETag:  a.b!%*_+`'~-9 \r\n", None, Some("a.b!%*_+`'~-9")),
+        (
+            "Expires: 4294967296\r\nSIP-ETag: \"dx200xyz\"\r\n",
+            None,
+            None,
+        ),
+        ("Expires: soon\r\nSIP-ETag: a, b\r\n", None, None),
+        ("SIP-ETag:\r\n", None, None),
+    ] {
+        let bytes = format!("SIP/2.0 200 OK\r\n{lines}Content-Length: 0\r\n\r\n");
+        let grant = Grant::read(&Message::parse(bytes.as_bytes()).unwrap());
+        assert_eq!(grant.expires, expires, "{lines}");
+        let bytes = grant.entity_tag.map(SipEtag::as_bytes);
+        assert_eq!(bytes, tag.map(str::as_bytes), "{lines}");
     }
 }
 
@@ -618,7 +648,8 @@ fn away_and_back() {
         // Commands given meanwhile go out afterwards.
         "9 offline: -\n10 publish b: -\n11 publish c: b superseded\n\
          12 online: PUBLISH 600000 c if tag1",
-        "9 offline: -\n10 publish b: -\n11 offline: -\n3600 online: lost; PUBLISH 600000 b",
+        // And end where the registration that they waited for fails.
+        "9 offline: -\n10 publish b: -\n11 offline: b withdrawn\n3600 online: lost; PUBLISH 600000 a",
         "9 offline: -\n10 remove b: -\n12 online: PUBLISH 0 if tag1",
         "9 offline: -\n10 remove b: -\n3600 online: b removed; lost",
     ] {
@@ -907,6 +938,7 @@ Away
 Away wanting
     publish y: a superseded > Away wanting
     remove z: a superseded; z removed > Away
+    offline: a withdrawn > Away
     online: PUBLISH 600000 a > Initial
 Away with what is there
     publish y: - > Away with what is there

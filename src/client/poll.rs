@@ -364,6 +364,7 @@ impl<'a> Engine<'a> {
             Record::SettingsDone { id, outcome } => Event::SettingsDone { id, outcome },
             Record::Settings { change } => Event::Settings(change),
             Record::RetrieveDeferred => Event::RetrieveDeferred,
+            Record::Watch { watch, change } => Event::Watch { watch, change },
             Record::WindowClosed { id } => Event::ReportWindowClosed { id },
             Record::ReportDone { id, kind, outcome } => Event::ReportSent { id, kind, outcome },
             Record::Mapped { path, address } => Event::Mapped { path, address },
@@ -506,6 +507,7 @@ impl<'a> Engine<'a> {
             Self::step_leaving,
             Self::step_waits,
             Self::step_settings,
+            Self::step_watches,
             Self::step_reports,
             Self::step_requests,
         ] {
@@ -621,8 +623,11 @@ impl<'a> Engine<'a> {
     /// Notes since when no request can go anywhere.
     fn watch_paths(&mut self) {
         if self.usable_path().is_some() {
-            if self.core.stranded.take().is_some() {
+            // A registration that ended and one that began may lie between two looks.
+            let away = self.core.settings.machine().is_away();
+            if self.core.stranded.take().is_some() || away {
                 self.settings_online();
+                self.watches_online();
             }
         } else if self.core.stranded.is_none() {
             self.core.stranded = Some(self.core.now);
@@ -674,6 +679,9 @@ impl<'a> Engine<'a> {
         if let Role::Leaving { until } = self.core.role {
             take(Some(until), 0, Wake::Registration);
             take(self.core.held_back, 0, Wake::Registration);
+        }
+        for row in self.core.watches.rows() {
+            take(row.deadline(), row.slack(), Wake::Watch);
         }
         let settings = self.core.settings.machine();
         take(settings.deadline(), settings.slack(), Wake::Settings);

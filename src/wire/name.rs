@@ -367,6 +367,15 @@ impl Status {
     pub const TRYING: Self = Self(100);
     /// 200 OK.
     pub const OK: Self = Self(200);
+    /// 400 Bad Request.
+    pub const BAD_REQUEST: Self = Self(400);
+    /// 481 Call/Transaction Does Not Exist, to NOTIFY: Subscription does not exist (RFC 6665
+    /// §4.1.3).
+    pub const DOES_NOT_EXIST: Self = Self(481);
+    /// 489 Bad Event (RFC 6665 §8.3.2).
+    pub const BAD_EVENT: Self = Self(489);
+    /// 500 Server Internal Error.
+    pub const SERVER_INTERNAL_ERROR: Self = Self(500);
 
     /// A status of this code; `None` outside 100 to 699.
     pub const fn new(code: u16) -> Option<Self> {

@@ -76,6 +76,7 @@ pub use terms::{
 
 use super::backoff::{Backoff, OtherFlows};
 use super::failure::{Outlook, outlook};
+use super::lease::Lease;
 use crate::time::Instant;
 use crate::wire::writer::Token;
 use terms::Tag;
@@ -83,43 +84,16 @@ use terms::Tag;
 /// RFC 3903 §5 lets a client raise its interval after a 423; a server that wants a third one gets
 /// none.
 const TOO_BRIEF_MAX: u8 = 2;
-/// A publication is never refreshed sooner than this after it was granted, in milliseconds.
-const REFRESH_MIN: u64 = 5_000;
-
 /// What the server holds for us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Held<D> {
     document: D,
-    expires_at: Instant,
-    /// The refresh goes out between these two.
-    refresh_from: Instant,
-    refresh_at: Instant,
+    lease: Lease,
     tag: Option<Tag>,
 }
 
 impl<D: Copy> Held<D> {
-    /// Granted for so many seconds.
-    fn new(
-        now: Instant,
-        config: &PublicationConfig,
-        document: D,
-        granted: u32,
-        tag: Option<Tag>,
-    ) -> Self {
-        let lasts = u64::from(granted).saturating_mul(1_000);
-        let refresh = config.refresh.after(granted).max(REFRESH_MIN);
-        // The window is a quarter of what goes before it or of what comes after, the shorter one.
-        let early = refresh.min(lasts.saturating_sub(refresh)) / 4;
-        Self {
-            document,
-            expires_at: now.after(lasts),
-            refresh_from: now.after(refresh.saturating_sub(early).max(REFRESH_MIN)),
-            refresh_at: now.after(refresh),
-            tag,
-        }
-    }
-
     /// The document that is in effect.
     pub fn document(&self) -> D {
         self.document
@@ -127,16 +101,12 @@ impl<D: Copy> Held<D> {
 
     /// When it ends.
     pub fn expires_at(&self) -> Instant {
-        self.expires_at
+        self.lease.ends()
     }
 
     /// The entity-tag, if the server gave one that could be kept.
     pub fn entity_tag(&self) -> Option<Token<'_>> {
         self.tag.as_ref().and_then(Tag::token)
-    }
-
-    fn is_over(&self, now: Instant) -> bool {
-        self.expires_at <= now
     }
 }
 
@@ -290,8 +260,12 @@ impl<D: Copy> Publication<D> {
             (Condition::None, Anew::Spent) => {}
         }
         let (tag, tagging) = Tag::keep(grant.entity_tag);
-        let held = Held::new(now, config, document, granted, tag);
-        let until = held.expires_at;
+        let held = Held {
+            document,
+            lease: Lease::new(now, config.refresh, granted),
+            tag,
+        };
+        let until = held.expires_at();
         self.rest(config, Some(held), request.next)
             .telling(PublicationEvent::InEffect {
                 until,
@@ -415,7 +389,7 @@ impl<D: Copy> Publication<D> {
                 goal, held, next, ..
             }) => (Some(goal), held, next),
             State::Waiting { goal, held, .. } => (Some(goal), held, None),
-            State::Away { .. } => return Step::NOTHING,
+            State::Away { goal, held } => (goal, held, None),
         };
         let (kept, open) = match goal {
             None => (None, None),
@@ -445,9 +419,9 @@ impl<D: Copy> Publication<D> {
                 ..
             } => self.start(config, goal, held, 0),
             State::Away { goal, held } => {
-                let alive = held.filter(|held| !held.is_over(now));
+                let alive = held.filter(|held| !held.lease.is_over(now));
                 let step = match (goal, alive) {
-                    (Some(Goal::Keep(_)), Some(held)) if now < held.refresh_from => {
+                    (Some(Goal::Keep(_)), Some(held)) if !held.lease.is_due(now) => {
                         self.state = State::Published(held);
                         Step::NOTHING
                     }
@@ -483,14 +457,14 @@ impl<D: Copy> Publication<D> {
     /// is near, so that refreshes of about the same time fall together.
     pub fn timeout(&mut self, now: Instant, config: &PublicationConfig) -> Step<D> {
         match self.state {
-            State::Published(held) if held.is_over(now) => {
+            State::Published(held) if held.lease.is_over(now) => {
                 let goal = Goal::Keep(held.document);
-                let step = if held.refresh_at <= now {
+                let step = if held.lease.renewed_by() <= now {
                     self.start(config, goal, None, 0)
                 } else {
                     // A server that grants a second is not asked each second.
                     self.state = State::Waiting {
-                        until: held.refresh_at,
+                        until: held.lease.renewed_by(),
                         cause: Cause::Answered,
                         goal,
                         held: None,
@@ -499,14 +473,16 @@ impl<D: Copy> Publication<D> {
                 };
                 step.telling(PublicationEvent::Lost)
             }
-            State::Published(held) if held.refresh_from <= now => {
+            State::Published(held) if held.lease.is_due(now) => {
                 self.start(config, Goal::Keep(held.document), Some(held), 0)
             }
-            State::Expiring(held) if held.is_over(now) => {
+            State::Expiring(held) if held.lease.is_over(now) => {
                 self.state = State::Unpublished;
                 Step::NOTHING.telling(PublicationEvent::Lost)
             }
-            State::Requesting(request) if request.held.is_some_and(|held| held.is_over(now)) => {
+            State::Requesting(request)
+                if request.held.is_some_and(|held| held.lease.is_over(now)) =>
+            {
                 self.state = State::Requesting(UnderWay {
                     held: None,
                     ..request
@@ -518,7 +494,7 @@ impl<D: Copy> Publication<D> {
                 cause,
                 goal,
                 held: Some(held),
-            } if held.is_over(now) => {
+            } if held.lease.is_over(now) => {
                 let step = match goal {
                     Goal::Command(Command::Remove(_)) => self.start(config, goal, None, 0),
                     Goal::Command(Command::Publish(_)) | Goal::Keep(_) => {
@@ -548,12 +524,12 @@ impl<D: Copy> Publication<D> {
     /// When [`timeout`](Self::timeout) has to be called at the latest; may change with every call.
     pub fn deadline(&self) -> Option<Instant> {
         match &self.state {
-            State::Published(held) => Some(held.refresh_at.min(held.expires_at)),
-            State::Expiring(held) => Some(held.expires_at),
-            State::Requesting(request) => request.held.as_ref().map(|held| held.expires_at),
+            State::Published(held) => Some(held.lease.renewed_by().min(held.expires_at())),
+            State::Expiring(held) => Some(held.expires_at()),
+            State::Requesting(request) => request.held.as_ref().map(Held::expires_at),
             State::Waiting { until, held, .. } => Some(
                 held.as_ref()
-                    .map_or(*until, |held| held.expires_at.min(*until)),
+                    .map_or(*until, |held| held.expires_at().min(*until)),
             ),
             State::Unpublished | State::Away { .. } => None,
         }
@@ -562,7 +538,7 @@ impl<D: Copy> Publication<D> {
     /// From when on [`timeout`](Self::timeout) has something to do, at the deadline or before it.
     pub fn due_from(&self) -> Option<Instant> {
         match &self.state {
-            State::Published(held) => Some(held.refresh_from.min(held.expires_at)),
+            State::Published(held) => Some(held.lease.renewed_from().min(held.expires_at())),
             State::Unpublished
             | State::Expiring(_)
             | State::Requesting(_)
@@ -575,7 +551,7 @@ impl<D: Copy> Publication<D> {
     /// of the publication at its refresh.
     pub fn slack(&self) -> u64 {
         match self.state {
-            State::Published(held) => held.expires_at.since(held.refresh_at) / 10,
+            State::Published(held) => held.lease.slack(),
             State::Unpublished
             | State::Expiring(_)
             | State::Requesting(_)
@@ -598,6 +574,11 @@ impl<D: Copy> Publication<D> {
     /// The value for SIP-If-Match.
     pub fn entity_tag(&self) -> Option<Token<'_>> {
         self.held()?.entity_tag()
+    }
+
+    /// Whether nothing is sent before [`online`](Self::online).
+    pub fn is_away(&self) -> bool {
+        matches!(self.state, State::Away { .. })
     }
 
     /// Whether a removal is under way or comes next.
@@ -777,7 +758,7 @@ impl<D: Copy> Publication<D> {
                 Step::NOTHING.telling(PublicationEvent::Retrying {
                     reason,
                     at: until,
-                    in_effect_until: held.map(|held| held.expires_at),
+                    in_effect_until: held.map(|held| held.expires_at()),
                 })
             }
         };
@@ -794,7 +775,7 @@ impl<D: Copy> Publication<D> {
         let UnderWay {
             goal, held, next, ..
         } = request;
-        let in_effect_until = held.map(|held| held.expires_at);
+        let in_effect_until = held.map(|held| held.expires_at());
         let step = match (goal, next) {
             (_, Some(_)) | (Goal::Command(Command::Publish(_)), None) => {
                 self.rest(config, held, next)
@@ -843,10 +824,10 @@ fn is_sent<D>(command: Command<D>, held: Option<&Held<D>>) -> bool {
 }
 
 /// How a removal ends that needs no request.
-fn removed_already<D>(held: Option<&Held<D>>) -> Outcome {
+fn removed_already<D: Copy>(held: Option<&Held<D>>) -> Outcome {
     match held {
         Some(held) => Outcome::RunsOut {
-            at: held.expires_at,
+            at: held.expires_at(),
         },
         None => Outcome::Removed,
     }

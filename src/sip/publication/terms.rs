@@ -6,8 +6,9 @@ use super::super::backoff::BackoffConfig;
 use super::super::registration::RefreshRule;
 use crate::limits::MAX_ETAG;
 use crate::time::Instant;
-use crate::wire::header::SipEtag;
-use crate::wire::name::Status;
+use crate::wire::header::{Expires, SipEtag};
+use crate::wire::message::Message;
+use crate::wire::name::{Name, Status};
 use crate::wire::writer::Token;
 
 /// What a publication asks for and puts up with.
@@ -163,7 +164,8 @@ pub enum PublicationEvent {
 pub enum Tagging {
     /// The server gave an entity-tag.
     Kept,
-    /// It gave none, against RFC 3903 §6: the document is published anew before its end.
+    /// It gave none that can be read, against RFC 3903 §6: the document is published anew before
+    /// its end.
     Missing,
     /// It is longer than [`MAX_ETAG`] and could not be kept: likewise.
     TooLong,
@@ -284,8 +286,25 @@ pub struct Grant<'b> {
     /// RFC 3903 §6 demands one and lets the server only shorten, so more than was asked for counts
     /// as what was asked for, and none as well.
     pub expires: Option<u32>,
-    /// Its SIP-ETag; `None` if there is none, or none that follows the grammar.
+    /// Its SIP-ETag; `None` if there is none, or none that can be read.
     pub entity_tag: Option<SipEtag<'b>>,
+}
+
+impl<'b> Grant<'b> {
+    /// Reads the head of a 2xx; what cannot be read counts as missing.
+    pub fn read(response: &Message<'b>) -> Self {
+        Self {
+            expires: response
+                .optional(Name::Expires, Expires::parse)
+                .ok()
+                .flatten()
+                .map(|expires| expires.0),
+            entity_tag: response
+                .optional(Name::SipEtag, SipEtag::parse)
+                .ok()
+                .flatten(),
+        }
+    }
 }
 
 /// An entity-tag that is kept.

@@ -1,0 +1,81 @@
+//! How long something lasts that a server granted, and when it is renewed.
+//!
+//! A renewal has a window: it goes out at its end at the latest, and from its beginning on if the
+//! device is awake anyway, so that renewals of about the same time fall together.
+
+use super::registration::RefreshRule;
+use crate::time::Instant;
+
+/// Nothing is renewed sooner than this after it was granted, in milliseconds.
+const RENEWAL_MIN: u64 = 5_000;
+
+/// The time that a server granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Lease {
+    ends: Instant,
+    from: Instant,
+    by: Instant,
+}
+
+impl Lease {
+    /// Granted now for so many seconds.
+    pub(super) fn new(now: Instant, rule: RefreshRule, granted: u32) -> Self {
+        let lasts = u64::from(granted).saturating_mul(1_000);
+        let renewal = rule.after(granted).max(RENEWAL_MIN);
+        // The window is a quarter of what goes before it or of what comes after, the shorter one.
+        let window = renewal.min(lasts.saturating_sub(renewal)) / 4;
+        Self {
+            ends: now.after(lasts),
+            from: now.after(renewal.saturating_sub(window).max(RENEWAL_MIN)),
+            by: now.after(renewal),
+        }
+    }
+
+    /// The same, now that the server says that so many seconds are left; it cannot become longer.
+    ///
+    /// The renewal stays where it is unless it would have less than half of its margin.
+    #[must_use]
+    pub(super) fn shortened(self, now: Instant, rule: RefreshRule, left: u32) -> Self {
+        let new = Self::new(now, rule, left);
+        if new.ends >= self.ends {
+            self
+        } else if new.ends.since(self.by) >= self.ends.since(self.by) / 2 {
+            Self {
+                ends: new.ends,
+                ..self
+            }
+        } else {
+            new
+        }
+    }
+
+    /// When it ends.
+    pub fn ends(&self) -> Instant {
+        self.ends
+    }
+
+    /// When it may be renewed.
+    pub fn renewed_from(&self) -> Instant {
+        self.from
+    }
+
+    /// When it is renewed at the latest.
+    pub fn renewed_by(&self) -> Instant {
+        self.by
+    }
+
+    /// By how many milliseconds the renewal may be late without harm: a tenth of what is left
+    /// then.
+    pub fn slack(&self) -> u64 {
+        self.ends.since(self.by) / 10
+    }
+
+    pub(super) fn is_over(&self, now: Instant) -> bool {
+        self.ends <= now
+    }
+
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.from <= now
+    }
+}

@@ -834,6 +834,27 @@ fn a_command_that_has_not_ended_is_withdrawn_with_the_registration() {
     assert_eq!((usage.requests, usage.transactions), (0, 0));
 }
 
+/// Nobody heard that the change was made: back again, the client asks, and has its own settings.
+#[test]
+fn a_change_that_was_withdrawn_under_way_is_settled_by_the_next_registration() {
+    let mut world = world(46, Transport::Tcp);
+    published(&mut world, PLAIN);
+    let rule = Rule::on("PUBLISH").then(Then::ServeUnheard);
+    world.server().script(rule);
+    let id = publish(&mut world, BARRED);
+    world
+        .act(ALICE, |client, now| client.deregister(now))
+        .unwrap();
+    world.run(SECOND);
+    assert_eq!(ends(&world, id), [SettingsOutcome::Withdrawn]);
+    assert_eq!(held(&world), Some(BARRED.into()), "nobody knows");
+    world.register_all();
+    world.run(SECOND);
+    assert_eq!(kinds(&world), ["initial", "modify", "refresh", "initial"]);
+    assert_eq!(held(&world), Some(PLAIN.into()));
+    assert_eq!(world.phones[ALICE].client.settings(), Some(PLAIN));
+}
+
 #[test]
 fn registered_again_within_their_life_the_settings_are_refreshed_with_the_same_tag() {
     let mut world = world(27, Transport::Tcp);

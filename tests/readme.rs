@@ -1,7 +1,5 @@
-<<<<<<< HEAD
-//! Keeps the numbers and the ladder of README.md true, those of benches/README.md included.
-=======
-//! Keeps the numbers of README.md true, and the ladders there and in docs/ladders.md.
+//! Keeps the numbers of README.md true, those of benches/README.md included, and the ladders there
+//! and in docs/ladders.md.
 //!
 //! `BLESS=1 cargo test --test readme` writes them anew.
 #![allow(
@@ -21,11 +19,8 @@ use std::path::{Path, PathBuf};
 use oma_im::client::Client;
 use oma_im::storage::{Inline, Small, Standard};
 
-<<<<<<< HEAD
-const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
-const BENCHES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/README.md");
-=======
 const README: &str = "README.md";
+const BENCHES: &str = "benches/README.md";
 const LADDERS: &str = "docs/ladders.md";
 
 fn path(file: &str) -> PathBuf {
@@ -95,7 +90,7 @@ fn the_ladders_show_what_is() {
 
 /// The figures of benches/README.md, which the step `counts` of the CI run holds against the code.
 fn speed() -> String {
-    let text = fs::read_to_string(BENCHES).unwrap();
+    let text = fs::read_to_string(path(BENCHES)).unwrap();
     let row = |(what, name): (&str, &str)| {
         let begin = format!("| {name} | ");
         let line = text.lines().find_map(|line| line.strip_prefix(&begin));

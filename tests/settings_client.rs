@@ -692,7 +692,7 @@ fn the_time_that_is_granted_counts() {
         let told = format!("expires: {granted} }} }}");
         assert_eq!(bare.saw(&told), 1, "{:?}", bare.events);
         let before = bare.requests("PUBLISH").len();
-        bare.run(u64::from(granted as u32) * SECOND - 1);
+        bare.run(granted * SECOND - 1);
         assert_eq!(bare.requests("PUBLISH").len(), before + 1, "{expires:?}");
     }
 }

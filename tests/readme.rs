@@ -1,4 +1,5 @@
-//! Keeps the numbers of README.md true, and the ladders there and in docs/ladders.md.
+//! Keeps the numbers of README.md true, those of benches/README.md included, and the ladders there
+//! and in docs/ladders.md.
 //!
 //! `BLESS=1 cargo test --test readme` writes them anew.
 #![allow(
@@ -19,6 +20,7 @@ use oma_im::client::Client;
 use oma_im::storage::{Inline, Small, Standard};
 
 const README: &str = "README.md";
+const BENCHES: &str = "benches/README.md";
 const LADDERS: &str = "docs/ladders.md";
 
 fn path(file: &str) -> PathBuf {
@@ -74,6 +76,7 @@ fn the_readme_shows_what_is() {
     if cfg!(target_pointer_width = "64") {
         block(README, "memory", &memory());
     }
+    block(README, "speed", &speed());
 }
 
 #[test]
@@ -83,6 +86,29 @@ fn the_ladders_show_what_is() {
     for name in names {
         ladder(LADDERS, &name);
     }
+}
+
+/// The figures of benches/README.md, which the step `counts` of the CI run holds against the code.
+fn speed() -> String {
+    let text = fs::read_to_string(path(BENCHES)).unwrap();
+    let row = |(what, name): (&str, &str)| {
+        let begin = format!("| {name} | ");
+        let line = text.lines().find_map(|line| line.strip_prefix(&begin));
+        match *line.unwrap().split(" | ").collect::<Vec<_>>() {
+            [ours, _bar, best] => format!("| {what} | {ours} | {best}\n"),
+            _ => panic!("{name} has other columns"),
+        }
+    };
+    let rows = [
+        ("start line and header lines read", "shallow message"),
+        ("and all addresses, Via and parameters", "deep message"),
+        ("the request written", "build message"),
+        ("request in, checked, 200 out", "respond_200 message"),
+        ("a whole client transaction", "txn_client message"),
+        ("a whole server transaction", "txn_server message"),
+    ];
+    "| a MESSAGE of 721 bytes | instructions | best other |\n|---|---|---|\n".to_owned()
+        + &rows.map(row).concat()
 }
 
 fn memory() -> String {

@@ -164,7 +164,8 @@ pub enum PublicationEvent {
 pub enum Tagging {
     /// The server gave an entity-tag.
     Kept,
-    /// It gave none, against RFC 3903 §6: the document is published anew before its end.
+    /// It gave none that can be read, against RFC 3903 §6: the document is published anew before
+    /// its end.
     Missing,
     /// It is longer than [`MAX_ETAG`] and could not be kept: likewise.
     TooLong,
@@ -285,7 +286,7 @@ pub struct Grant<'b> {
     /// RFC 3903 §6 demands one and lets the server only shorten, so more than was asked for counts
     /// as what was asked for, and none as well.
     pub expires: Option<u32>,
-    /// Its SIP-ETag; `None` if there is none, or none that follows the grammar.
+    /// Its SIP-ETag; `None` if there is none, or none that can be read.
     pub entity_tag: Option<SipEtag<'b>>,
 }
 

@@ -121,7 +121,7 @@ impl<'m, 'b> Notify<'m, 'b> {
                 expires: state.expires(),
             },
             Substate::Terminated => Notice::Terminated {
-                reason: Termination::of(state.reason()),
+                reason: Termination::new(state.reason()),
                 retry_after: state.retry_after(),
             },
         };
@@ -399,6 +399,11 @@ impl<const N: usize> Subscription<N> {
     /// As [`Usage::deadline`].
     pub fn deadline(&self) -> Option<Instant> {
         self.usage.deadline()
+    }
+
+    /// As [`Usage::due_from`].
+    pub fn due_from(&self) -> Option<Instant> {
+        self.usage.due_from()
     }
 
     /// As [`Usage::slack`].

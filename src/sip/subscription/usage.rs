@@ -601,6 +601,26 @@ impl Usage {
         }
     }
 
+    /// From when on [`timeout`](Self::timeout) has something to do, at the deadline or before it.
+    pub fn due_from(&self) -> Option<Instant> {
+        match self.state {
+            State::Subscribed(Subscribed {
+                lease,
+                plan: Plan::AsDue,
+                ..
+            }) => Some(lease.renewed_from().min(lease.ends())),
+            State::Subscribed(Subscribed {
+                plan: Plan::UnderWay { .. } | Plan::Retry { .. } | Plan::RunOut,
+                ..
+            })
+            | State::Idle
+            | State::Fetching { .. }
+            | State::NotifyWait(_)
+            | State::Leaving { .. }
+            | State::Waiting { .. } => self.deadline(),
+        }
+    }
+
     /// By how many milliseconds the deadline may be missed without harm: a tenth of what is left
     /// of the subscription at its refresh.
     pub fn slack(&self) -> u64 {
@@ -970,8 +990,8 @@ fn later(failure: Failure) -> Next {
 fn after(reason: Termination, retry_after: Option<u32>) -> Next {
     match reason {
         Termination::Deactivated | Termination::Timeout => Next::AtOnce,
-        Termination::Rejected | Termination::Noresource | Termination::Invariant => Next::Nothing,
-        Termination::Probation | Termination::Giveup | Termination::Other => Next::Later {
+        Termination::Rejected | Termination::NoResource | Termination::Invariant => Next::Nothing,
+        Termination::Probation | Termination::GiveUp | Termination::Other => Next::Later {
             retry_after,
             cause: Cause::Answered,
         },

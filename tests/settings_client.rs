@@ -677,7 +677,7 @@ fn a_200_that_grants_no_time_is_no_success() {
 #[test]
 fn the_time_that_is_granted_counts() {
     for (expires, granted) in [
-        (Some("60"), 60),
+        (Some("60"), 60_u64),
         (Some("86400"), 3_600),
         (Some("4294967296"), 3_600),
         (Some("soon"), 3_600),

@@ -18,6 +18,7 @@
 
 use crate::sip::publication::RefreshForm;
 use crate::sip::transaction::Timers;
+use crate::wire::header::{Encryption, Integrity, IpsecSuite};
 use crate::wire::settings::{Dialect, PocSettings};
 
 /// How bytes travel on a flow.
@@ -97,6 +98,72 @@ pub enum Credentials<'a> {
         /// The private identity.
         user: &'a str,
     },
+    /// An ISIM or USIM has the secret: `Event::Challenge` with RAND and AUTN, then `Client::answer` with
+    /// what the card says. For [`Core::Ims`], and nothing else is for that.
+    Aka {
+        /// The private identity.
+        user: &'a str,
+    },
+}
+
+/// Which kind of core the next hop belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Core<'a> {
+    /// A plain SIP core (RFC 3261).
+    Sip,
+    /// An IMS core (3GPP TS 24.229; OMA IM 5.2.4-12, 8.1.1-I): a card registers by AKA, and the path is
+    /// protected by IPsec, which the platform does.
+    ///
+    /// Everything else of the configuration means the same. [`Config::ims`] has what is usual there. There
+    /// is one registration: a second next hop is another P-CSCF for the case that the first cannot be
+    /// reached.
+    ///
+    /// What comes and is not trusted: anything but the first answers to REGISTER by an unprotected flow; a 2xx to
+    /// REGISTER without a challenge before it.
+    ///
+    /// | answer | to REGISTER | to another request |
+    /// |---|---|---|
+    /// | 401 | the card is asked; if nothing can be agreed on, another attempt with a new Call-ID after a while | ends it |
+    /// | 421, 494 | once at once an initial registration; then after a while (`Failure::Security`) | an initial registration, and on 494 the request once more |
+    /// | 504 that asks for restoration (TS 24.229 §5.1.2A.1.6) | a 5xx as any other | ends it; `Lost`, then an initial registration |
+    /// | 305, 380, 420 | `RegistrationChange::Failed` with the status; nothing is sent by itself | ends it with the status; nothing is sent instead |
+    /// | none to three requests in a row | the next candidate, or after a while | `Lost`, then an initial registration (§5.1.1.2.1) |
+    Ims(Ims<'a>),
+}
+
+/// What is particular to an IMS core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Ims<'a> {
+    /// What the platform's IPsec can do, in the order of Security-Client: one to four.
+    pub mechanisms: &'a [IpsecSuite],
+    /// What the P-CSCF may choose of them.
+    pub floor: SecurityFloor,
+    /// Challenges in a row that the card may find invalid before the attempt ends (default 3: two are
+    /// answered, as TS 24.229 §5.1.1.5.3 has it, and a valid third one goes on).
+    pub invalid_challenges: u8,
+}
+
+impl Ims<'static> {
+    /// ESP with HMAC-SHA-1-96 and AES-CBC.
+    pub const DEFAULT: Self = Self {
+        mechanisms: &[IpsecSuite::esp(Integrity::HmacSha1_96, Encryption::AesCbc)],
+        floor: SecurityFloor::Offered,
+        invalid_challenges: 3,
+    };
+}
+
+/// The weakest protection that is accepted, beside what is offered: Security-Client may have to name
+/// mechanisms for other networks than this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
+pub enum SecurityFloor {
+    /// Whatever was offered.
+    Offered,
+    /// What encrypts too; with a P-CSCF that only checks integrity there is no registration.
+    Encrypted,
 }
 
 /// What is done about address translation between the client and its next hop.
@@ -244,6 +311,8 @@ pub struct Config<'a> {
     /// One or two next hops. With outbound both are registered (reg-id 1 and 2); else the second
     /// is for the case that the first cannot be reached.
     pub next_hops: &'a [NextHop<'a>],
+    /// Which kind of core it is.
+    pub core: Core<'a>,
     /// Where digest secrets come from.
     pub credentials: Credentials<'a>,
     /// The only realm that is answered; `None`: the realm of the first challenge to a REGISTER.
@@ -331,6 +400,7 @@ impl<'a> Config<'a> {
         Self {
             im_address,
             next_hops,
+            core: Core::Sip,
             credentials: Credentials::None,
             realm: None,
             digest_floor: DigestFloor::Md5,
@@ -365,6 +435,41 @@ impl<'a> Config<'a> {
             watch_registration: Watching::Off,
             watch_settings: Watching::Off,
             key: 0,
+        }
+    }
+
+    /// A configuration for an IMS core, with what is usual there: AKA with the card of this private
+    /// identity, [`Ims::DEFAULT`], [`Timers::IMS`], 600,000 seconds asked for (TS 24.229 §5.1.1.2.1), a
+    /// subscription to the own registration (§5.1.1.3), and no address translation, since the path is protected
+    /// end to end.
+    ///
+    /// ```
+    /// use oma_im::config::{Config, Core, Ims, NextHop, SecurityFloor, Transport};
+    /// use oma_im::wire::header::{Encryption, Integrity, IpsecSuite};
+    ///
+    /// let hops = [NextHop::new("pcscf.ims.example.com", Transport::Udp)];
+    /// let suites = [Encryption::AesCbc, Encryption::Null].map(|ealg| IpsecSuite::esp(Integrity::HmacSha1_96, ealg));
+    /// let config = Config {
+    ///     core: Core::Ims(Ims { mechanisms: &suites, floor: SecurityFloor::Encrypted, ..Ims::DEFAULT }),
+    ///     ..Config::ims("sip:alice@ims.example.com", &hops, "alice_private@ims.example.com")
+    /// };
+    /// # assert!(oma_im::Client::new(&config, oma_im::storage::Small::new(), [7; 32]).is_ok());
+    /// ```
+    pub const fn ims(
+        im_address: &'a str,
+        next_hops: &'a [NextHop<'a>],
+        private_identity: &'a str,
+    ) -> Self {
+        Self {
+            core: Core::Ims(Ims::DEFAULT),
+            credentials: Credentials::Aka {
+                user: private_identity,
+            },
+            timers: Timers::IMS,
+            registration_expires: 600_000,
+            nat: Nat::Leave,
+            watch_registration: Watching::On,
+            ..Self::new(im_address, next_hops)
         }
     }
 }

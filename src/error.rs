@@ -26,6 +26,13 @@ pub enum ConfigError {
     Product,
     /// `registration_expires` is 0 or above 2^31.
     Expires,
+    /// `Core::Ims` without `Credentials::Aka`, or the other way round; or no private identity in it.
+    Credentials,
+    /// `Ims::mechanisms` is empty or longer than
+    /// [`MAX_MECHANISMS`](crate::limits::MAX_MECHANISMS), or `Ims::invalid_challenges` is 0.
+    Mechanisms,
+    /// A next hop over TLS on an IMS core: IPsec protects the path, and not TLS (RFC 3329 §2.3.1).
+    ImsTransport,
     /// The storage cannot hold the account text: the arena is too small.
     Arena {
         /// Bytes that the account text takes.
@@ -47,6 +54,11 @@ impl fmt::Display for ConfigError {
             Self::Text => f.write_str("a text holds a control character"),
             Self::Product => f.write_str("product must be tokens such as vendor/model-1.0"),
             Self::Expires => f.write_str("registration_expires must be 1 to 2^31 seconds"),
+            Self::Credentials => {
+                f.write_str("an IMS core takes Credentials::Aka, and no other does")
+            }
+            Self::Mechanisms => f.write_str("an IMS core needs one to four security mechanisms"),
+            Self::ImsTransport => f.write_str("a path to an IMS core is over UDP or TCP"),
             Self::Arena { needed, available } => {
                 write!(
                     f,
@@ -116,6 +128,12 @@ pub enum CommandError {
     NoWallClock,
     /// The incoming message did not ask for this report, or may not have one.
     NotAskedFor,
+    /// An answer to a challenge that asks for something else: a password for a card, RES alone for
+    /// AKAv2, a RES of less than 4 or more than 16 bytes (TS 33.102 §6.3.7).
+    Answer,
+    /// An SPI below 256 (RFC 4303 §2.1), a port 0, two of the numbers alike; an SPI or the port-c of the
+    /// last offer again, or, on a path that is protected already, another port-s (TS 24.229 §5.1.1.4.2).
+    SecurityOffer,
 }
 
 impl fmt::Display for CommandError {
@@ -146,6 +164,8 @@ impl fmt::Display for CommandError {
             Self::AnonymousReport => f.write_str("an anonymous message cannot ask for a report"),
             Self::NoWallClock => f.write_str("call wall_clock first: the message needs a date"),
             Self::NotAskedFor => f.write_str("the message asks for no such report"),
+            Self::Answer => f.write_str("the challenge asks for another kind of answer"),
+            Self::SecurityOffer => f.write_str("these SPIs or ports cannot be offered"),
         }
     }
 }
@@ -197,6 +217,11 @@ pub enum Failure {
     Interval,
     /// The local network changed or the registration ended under it.
     Withdrawn,
+    /// No protected path could be agreed on with the IMS core: nothing, or less than
+    /// `SecurityFloor` wants, in Security-Server; a 2xx without a challenge; a challenge that is none,
+    /// of another realm or algorithm than before, or refused too often by the card; or the platform
+    /// gave no path.
+    Security,
 }
 
 impl fmt::Display for Failure {
@@ -217,6 +242,7 @@ impl fmt::Display for Failure {
             Self::NoRoom => f.write_str("the arena is too full to build the request again"),
             Self::Interval => f.write_str("the server's interval cannot be met"),
             Self::Withdrawn => f.write_str("withdrawn"),
+            Self::Security => f.write_str("no protected path could be agreed on"),
         }
     }
 }

@@ -27,6 +27,8 @@ ids! {
     ChallengeId;
     /// A command on the IM service settings.
     SettingsId;
+    /// A set of security associations with a P-CSCF (3GPP TS 33.203): the four of one agreement.
+    SecurityId;
 }
 
 /// A path: one next hop with its flows, numbered from 0 as in `Config::next_hops`.

@@ -29,6 +29,10 @@
 //! - **The events.** [`client::Event`] says what became of commands and registration; each message
 //!   sent ends in exactly one [`Sent`](client::Event::Sent), and reports on it follow. Content that
 //!   came in is an [`Item`](client::Item) of [`receive`](Client::receive), borrowed from your buffer.
+//! - **The card.** On an IMS core ([`Config::ims`](config::Config::ims)) the application asks a SIM card and the platform
+//!   does IPsec: [`Event::Challenge`](client::Event::Challenge) and [`Client::answer`],
+//!   [`Event::SecurityOfferWanted`](client::Event::SecurityOfferWanted) and [`Client::security_offer`], then
+//!   [`Event::InstallSecurity`](client::Event::InstallSecurity) and the flows of the protected path.
 //! - **The limits.** [`limits`] names every one with its default and its cost. Meeting one gives a
 //!   typed error that names it; [`Client::usage`] and [`Client::stats`] show how near you are.
 //! - **The failures.** [`error`], sorted by whose fault they are.

@@ -34,6 +34,9 @@
 //! | [`MAX_MESSAGE`]: bytes of one message | 65535 | none | 413 or 513 to the peer, `Full` to the application |
 //! | [`MAX_HEADERS`](crate::wire::message::MAX_HEADERS) of one message | 96 | none | 513 |
 //! | [`MAX_CHALLENGE`]: bytes of one digest challenge | 512 | 1 | it is not answered, and counted |
+//! | [`MAX_SECURITY_LIST`]: octets of Security-Server on an IMS core | 512 | 1 | `Failure::Security` |
+//! | [`MAX_ACCESS_NETWORK`]: octets of P-Access-Network-Info | 128 | 1 | `CommandError::Text` |
+//! | [`MAX_MECHANISMS`]: security mechanisms that are offered | 4 | 4 | `ConfigError::Mechanisms` |
 //! | [`MAX_ETAG`]: octets of the entity-tag of a publication | 64 | 1 | it is published anew instead of refreshed |
 //! | [`MAX_DIALOG`]: octets of URIs, tag and routes of a dialog | 288 | 1 | nothing is sent within it; a subscription is made anew before its end |
 //! | [`MAX_ROUTES`] of a dialog | 16 | none | likewise |
@@ -71,6 +74,17 @@ pub const RESERVE: usize = crate::im::tags::PAGER_LIMIT;
 /// The longest digest challenge that is answered, in bytes. It is kept, and what it makes longer is
 /// every request.
 pub const MAX_CHALLENGE: usize = 512;
+
+/// The longest list of Security-Server that is repeated in Security-Verify, in octets: every request on an IMS core
+/// has it (RFC 3329 §2.3.1). An element has about 110.
+pub const MAX_SECURITY_LIST: usize = 512;
+
+/// The longest P-Access-Network-Info, in octets: every request and answer on an IMS core has it. That of
+/// LTE has 60.
+pub const MAX_ACCESS_NETWORK: usize = 128;
+
+/// Security mechanisms of `Config::core` on an IMS core.
+pub const MAX_MECHANISMS: usize = 4;
 
 /// The longest entity-tag of a publication that is kept, in octets (RFC 3903 §11.3.1 has no limit).
 /// A UUID has 36.

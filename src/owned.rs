@@ -25,23 +25,24 @@
 //! ```
 
 use alloc::vec::Vec;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use bytes::{Buf, Bytes};
 use smallvec::SmallVec;
 
 use crate::client::{
     Client, CloseReason, Deadline, Event, IncomingMessage, Item, Open, Output, Purpose,
-    RegistrationChange, Report, ReportOutcome, SendOutcome, SettingsChange, SettingsOutcome,
-    TextCheck, Trust, Validity, Wanted, Watch, WatchChange,
+    RegistrationChange, Report, ReportOutcome, SecurityOffer, SendOutcome, SettingsChange,
+    SettingsOutcome, TextCheck, Trust, Validity, Wanted, Watch, WatchChange,
 };
 use crate::config::Transport;
 use crate::error::Failure;
-use crate::id::{ChallengeId, FlowId, IncomingId, OpenId, PathId, SendId, SettingsId};
+use crate::id::{ChallengeId, FlowId, IncomingId, OpenId, PathId, SecurityId, SendId, SettingsId};
 use crate::im::imdn::ReportKind;
 use crate::storage::Storage;
 use crate::time::Instant;
-use crate::wire::digest::Algorithm;
+use crate::wire::digest::{AkaNonce, Algorithm};
+use crate::wire::header::IpsecSuite;
 use crate::wire::header::NameAddr;
 use crate::wire::imdn::Disposition;
 use crate::wire::scan;
@@ -208,6 +209,8 @@ pub struct OwnedOpen {
     pub transport: Transport,
     pub purpose: Purpose,
     pub attempt: u16,
+    pub local_port: Option<u16>,
+    pub remote: Option<SocketAddr>,
 }
 
 impl From<Open<'_>> for OwnedOpen {
@@ -220,6 +223,8 @@ impl From<Open<'_>> for OwnedOpen {
             transport: open.transport,
             purpose: open.purpose,
             attempt: open.attempt,
+            local_port: open.local_port,
+            remote: open.remote,
         }
     }
 }
@@ -262,6 +267,28 @@ pub enum OwnedEvent {
         user: Bytes,
         realm: Bytes,
         algorithm: Algorithm,
+        aka: Option<AkaNonce>,
+    },
+    SecurityOfferWanted {
+        path: PathId,
+    },
+    InstallSecurity {
+        path: PathId,
+        set: SecurityId,
+        suite: IpsecSuite,
+        ours: SecurityOffer,
+        theirs: SecurityOffer,
+        server: IpAddr,
+        until: Instant,
+    },
+    ExtendSecurity {
+        path: PathId,
+        set: SecurityId,
+        until: Instant,
+    },
+    DeleteSecurity {
+        path: PathId,
+        set: SecurityId,
     },
     Mapped {
         path: PathId,
@@ -323,6 +350,7 @@ impl From<Event<'_>> for OwnedEvent {
                 user,
                 realm,
                 algorithm,
+                aka,
             } => {
                 let [user, realm] = pair(user, realm);
                 Self::Challenge {
@@ -330,8 +358,29 @@ impl From<Event<'_>> for OwnedEvent {
                     user,
                     realm,
                     algorithm,
+                    aka,
                 }
             }
+            Event::SecurityOfferWanted { path } => Self::SecurityOfferWanted { path },
+            Event::InstallSecurity {
+                path,
+                set,
+                suite,
+                ours,
+                theirs,
+                server,
+                until,
+            } => Self::InstallSecurity {
+                path,
+                set,
+                suite,
+                ours,
+                theirs,
+                server,
+                until,
+            },
+            Event::ExtendSecurity { path, set, until } => Self::ExtendSecurity { path, set, until },
+            Event::DeleteSecurity { path, set } => Self::DeleteSecurity { path, set },
             Event::Mapped { path, address } => Self::Mapped { path, address },
             Event::OwnerMustRegister { feature_tag } => Self::OwnerMustRegister { feature_tag },
         }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// How many rows may still say "not yet". Lower it with each procedure that is done; never raise it.
-const NOT_YET: usize = 36;
+const NOT_YET: usize = 34;
 
 struct Clause {
     id: String,

@@ -616,7 +616,7 @@ fn asking(seed: u64) -> World {
 
 fn asked(world: &World) -> Vec<(ChallengeId, String)> {
     let challenge = |event: &Happened| match event {
-        Happened::Challenge { id, realm } => Some((*id, realm.clone())),
+        Happened::Challenge { id, realm, .. } => Some((*id, realm.clone())),
         _ => None,
     };
     world.phones[0]

@@ -412,7 +412,13 @@ impl<S: Storage> Run<S> {
                 let off = settings.map(|settings| settings.offline_delivery);
                 assert_eq!(off, Some(OfflineDelivery::Off));
             }
-            Happened::Challenge { .. } | Happened::OwnerMustRegister(_) | Happened::Watch(..) => {
+            Happened::Challenge { .. }
+            | Happened::OwnerMustRegister(_)
+            | Happened::Watch(..)
+            | Happened::SecurityOfferWanted
+            | Happened::InstallSecurity { .. }
+            | Happened::ExtendSecurity(..)
+            | Happened::DeleteSecurity(_) => {
                 panic!("{happened:?} fits no configuration here")
             }
         }

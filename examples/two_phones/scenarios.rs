@@ -1,5 +1,6 @@
 //! The scenarios, one for each procedure and its interesting failures.
 
+mod ims;
 mod messages;
 mod registration;
 mod reports;
@@ -244,5 +245,20 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         "timeout",
         "nobody answers: after 32 s the message ends (RFC 3261 Timer F)",
         trouble::timeout,
+    ),
+    scenario(
+        "ims-aka-sync-failure",
+        "the card has a higher sequence number: AUTS, then a good challenge (RFC 3310)",
+        ims::sync_failure,
+    ),
+    scenario(
+        "ims-one-way-flows",
+        "a protected path over UDP: two flows of one way each (RFC 3329)",
+        ims::one_way_flows,
+    ),
+    scenario(
+        "ims-network-ends-registration",
+        "the network ends the registration: the client begins anew (RFC 3680)",
+        ims::network_ends,
     ),
 ];

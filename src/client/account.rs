@@ -3,10 +3,10 @@
 //! The block never moves out and never changes; a field is a run of bytes in it.
 
 use crate::arena::{Arena, Block, NoRoom};
-use crate::config::{Config, Credentials, Release};
+use crate::config::{Config, Core, Credentials, Release, Transport};
 use crate::error::ConfigError;
 use crate::im::tags;
-use crate::limits::MAX_PATHS;
+use crate::limits::{MAX_MECHANISMS, MAX_PATHS};
 use crate::wire::scan::{Class, pieces};
 use crate::wire::sink::Sink;
 use crate::wire::uri::{Host, Scheme, Uri};
@@ -78,7 +78,7 @@ impl Account {
             Credentials::None => ("", b"", ""),
             Credentials::Password { user, password } => (user, password.as_bytes(), ""),
             Credentials::Ha1 { user, realm, ha1 } => (user, ha1, realm),
-            Credentials::Ask { user } => (user, b"", ""),
+            Credentials::Ask { user } | Credentials::Aka { user } => (user, b"", ""),
         };
         let realm = config.realm.unwrap_or(realm);
         let name = config.display_name.unwrap_or_default();
@@ -100,6 +100,7 @@ impl Account {
         if config.registration_expires == 0 || config.registration_expires > 1 << 31 {
             return Err(ConfigError::Expires);
         }
+        check_core(config)?;
         let release = match config.release {
             Release::Oma1_0 => tags::USER_AGENT_1_0,
             Release::Oma2_0 => tags::USER_AGENT_2_0,
@@ -163,6 +164,12 @@ impl Account {
         self.slice(text, field)
     }
 
+    /// The text of a field, while blocks are read.
+    pub(crate) fn text_in<'a>(&self, blocks: crate::arena::Blocks<'a>, field: Field) -> &'a [u8] {
+        let text = self.block.map(|block| blocks.get(block));
+        self.slice(text.unwrap_or_default(), field)
+    }
+
     /// The block that the text is in.
     pub(crate) const fn block(&self) -> Option<Block> {
         self.block
@@ -180,6 +187,36 @@ impl Account {
         text.get(usize::from(start)..usize::from(end))
             .unwrap_or_default()
     }
+}
+
+/// An IMS core has its own credentials, and its own protection of the path.
+fn check_core(config: &Config<'_>) -> Result<(), ConfigError> {
+    let aka = matches!(config.credentials, Credentials::Aka { .. });
+    if matches!(config.credentials, Credentials::Aka { user: "" }) {
+        return Err(ConfigError::Credentials);
+    }
+    let Core::Ims(ims) = config.core else {
+        return if aka {
+            Err(ConfigError::Credentials)
+        } else {
+            Ok(())
+        };
+    };
+    if !aka {
+        return Err(ConfigError::Credentials);
+    }
+    let count = 1..=MAX_MECHANISMS;
+    if !count.contains(&ims.mechanisms.len()) || ims.invalid_challenges == 0 {
+        return Err(ConfigError::Mechanisms);
+    }
+    if config
+        .next_hops
+        .iter()
+        .any(|hop| hop.transport == Transport::Tls)
+    {
+        return Err(ConfigError::ImsTransport);
+    }
+    Ok(())
 }
 
 /// Host and port of a SIP URI that has a user part.

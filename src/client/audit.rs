@@ -45,7 +45,8 @@ impl<S: Storage> Client<S> {
                 .chain(path.auth_register.blocks())
                 .chain(path.auth_other.blocks())
         });
-        let registration = count(&mut core::iter::once(core.account.block()).chain(paths));
+        let own = core::iter::once(core.account.block()).chain(core.ims.blocks());
+        let registration = count(&mut own.chain(paths));
         let secret = count(&mut core::iter::once(core.given.map(|given| given.block())));
         let requests = count(&mut engine.requests.iter().map(|request| request.block));
         let one_shots = core.one_shots.iter().map(|one| match one.bytes {

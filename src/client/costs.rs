@@ -10,14 +10,15 @@ use std::{format, fs};
 use crate::client::flows::{Flow, Path};
 use crate::client::records::Record;
 use crate::limits::{
-    EVENTS, MAX_CANDIDATES, MAX_DIALOG, MAX_ETAG, MAX_FLOWS, MAX_MESSAGE, MAX_PATHS, MAX_ROUTES,
-    REPORTS_PER_MESSAGE, RESERVE,
+    EVENTS, MAX_ACCESS_NETWORK, MAX_CANDIDATES, MAX_DIALOG, MAX_ETAG, MAX_FLOWS, MAX_MECHANISMS,
+    MAX_MESSAGE, MAX_PATHS, MAX_ROUTES, MAX_SECURITY_LIST, REPORTS_PER_MESSAGE, RESERVE,
 };
 use crate::storage::{Inline, Small, Standard};
+use crate::wire::header::IpsecSuite;
 use crate::wire::message::MAX_HEADERS;
 
 /// A row begins with this; these are the cells behind it that are numbers.
-fn numbers() -> [(&'static str, &'static [usize]); 14] {
+fn numbers() -> [(&'static str, &'static [usize]); 17] {
     const TXN: usize = size_of::<Inline<9, 0, 0>>() - size_of::<Inline<8, 0, 0>>();
     const REMEMBERED: usize = (size_of::<Inline<0, 18, 0>>() - size_of::<Inline<0, 16, 0>>()) / 2;
     [
@@ -31,6 +32,12 @@ fn numbers() -> [(&'static str, &'static [usize]); 14] {
         ("[`MAX_MESSAGE`]", &[MAX_MESSAGE]),
         ("[`MAX_HEADERS`]", &[MAX_HEADERS]),
         ("[`MAX_CANDIDATES`]", &[MAX_CANDIDATES as usize]),
+        ("[`MAX_SECURITY_LIST`]", &[MAX_SECURITY_LIST, 1]),
+        ("[`MAX_ACCESS_NETWORK`]", &[MAX_ACCESS_NETWORK, 1]),
+        (
+            "[`MAX_MECHANISMS`]",
+            &[MAX_MECHANISMS, size_of::<Option<IpsecSuite>>()],
+        ),
         ("[`MAX_ETAG`]", &[MAX_ETAG, 1]),
         ("[`MAX_DIALOG`]", &[MAX_DIALOG, 1]),
         ("[`MAX_ROUTES`]", &[MAX_ROUTES]),

@@ -38,6 +38,24 @@ pub enum Answer<'a> {
     Password(&'a [u8]),
     /// H(user:realm:password) for MD5. Kept likewise.
     Ha1([u8; 16]),
+    /// What the card says to RAND and AUTN: RES, 4 to 16 bytes, for AKAv1 (RFC 3310 §3.3). It is used at once
+    /// and not kept.
+    Res(&'a [u8]),
+    /// The same with the keys of the session, for AKAv2 (RFC 4169 §2.1) as for AKAv1. They are not kept either; the
+    /// platform needs its own for the security associations.
+    ResIkCk {
+        /// RES.
+        res: &'a [u8],
+        /// The integrity key.
+        ik: [u8; 16],
+        /// The cipher key.
+        ck: [u8; 16],
+    },
+    /// The card finds the sequence number out of range and says AUTS (RFC 3310 §3.4). The server is told, and asks
+    /// again.
+    Auts([u8; 14]),
+    /// The card does not know the network by AUTN (TS 24.229 §5.1.1.5.3). The server is told, and may ask again.
+    MacWrong,
     /// There is none: the request ends with the status of the challenge.
     Abandon,
 }
@@ -217,6 +235,9 @@ impl Engine<'_> {
             return;
         };
         let (path, purpose) = (request.path, request.kind.auth());
+        if purpose == Purpose::Register && self.is_ims() {
+            return self.aka_challenged(row, message);
+        }
         let cnonce = Cnonce(self.core.entropy.u64());
         let mut attempts = request.attempts;
         let mut realm = [0; 128];
@@ -404,12 +425,18 @@ impl Engine<'_> {
             .iter()
             .position(|request| waiting(request.state));
         let row = Row(row.ok_or(CommandError::UnknownId)?);
+        if self.is_ims() {
+            return self.aka_answer(row, answer);
+        }
         let (kind, bytes) = match &answer {
             Answer::Password(password) => (SecretKind::Password, *password),
             Answer::Ha1(ha1) => (SecretKind::Ha1, &ha1[..]),
             Answer::Abandon => {
                 self.abandon(row);
                 return Ok(());
+            }
+            Answer::Res(_) | Answer::ResIkCk { .. } | Answer::Auts(_) | Answer::MacWrong => {
+                return Err(CommandError::Answer);
             }
         };
         let block = self
@@ -430,6 +457,7 @@ impl Engine<'_> {
 
     /// The challenge of this row will not be answered.
     pub(crate) fn abandon(&mut self, row: Row) {
+        self.drop_coming();
         match self.requests.get(row.0).map(|request| request.kind) {
             Some(RequestKind::Register) => self.register_abandoned(row),
             Some(_) => self.end_request(row, Err(Failure::Abandoned)),

@@ -11,6 +11,7 @@ use heapless::{Deque, Vec};
 use crate::arena::{Arena, Block, Blocks, NoRoom};
 use crate::client::account::Account;
 use crate::client::flows::{Flow, Path};
+use crate::client::ims::{ImsPolicy, ImsState};
 use crate::client::records::Record;
 use crate::client::settings::SettingsState;
 use crate::client::slots::{
@@ -59,6 +60,7 @@ pub(crate) struct Policy {
     pub(crate) watch_registration: Watching,
     pub(crate) watch_settings: Watching,
     pub(crate) secret: SecretKind,
+    pub(crate) ims: Option<ImsPolicy>,
     pub(crate) hops: u8,
     pub(crate) hop: [HopConfig; MAX_PATHS],
 }
@@ -120,11 +122,13 @@ impl Policy {
             watch_registration: config.watch_registration,
             watch_settings: config.watch_settings,
             secret: match config.credentials {
-                Credentials::None => SecretKind::None,
+                // The card's secret is for REGISTER only.
+                Credentials::None | Credentials::Aka { .. } => SecretKind::None,
                 Credentials::Password { .. } => SecretKind::Password,
                 Credentials::Ha1 { .. } => SecretKind::Ha1,
                 Credentials::Ask { .. } => SecretKind::Ask,
             },
+            ims: ImsPolicy::new(config.core),
             hops: u8::try_from(config.next_hops.len().min(MAX_PATHS)).unwrap_or(1),
             hop: [hop(0), hop(1)],
         }
@@ -223,6 +227,8 @@ pub(crate) struct Core {
     pub(crate) given: Option<crate::client::credentials::Given>,
     pub(crate) rates: [Rate; PEERS],
     pub(crate) refusers: [Refuser; PEERS],
+    /// The registration on an IMS core, and what protects its path.
+    pub(crate) ims: ImsState,
     /// What is published for the user.
     pub(crate) settings: SettingsState,
     /// What is watched of the user.

@@ -4,16 +4,18 @@
 //! else comes only from `poll_output`: bytes to send, flows to open and close, events, and at the
 //! end of a drain the next deadline.
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
+use crate::client::ims::SecurityOffer;
 use crate::client::settings::{SettingsChange, SettingsOutcome};
 use crate::client::watch::{Watch, WatchChange};
 use crate::config::Transport;
 use crate::error::Failure;
-use crate::id::{ChallengeId, FlowId, IncomingId, OpenId, PathId, SendId, SettingsId};
+use crate::id::{ChallengeId, FlowId, IncomingId, OpenId, PathId, SecurityId, SendId, SettingsId};
 use crate::im::imdn::ReportKind;
 use crate::time::Instant;
-use crate::wire::digest::Algorithm;
+use crate::wire::digest::{AkaNonce, Algorithm};
+use crate::wire::header::IpsecSuite;
 use crate::wire::imdn::Disposition;
 
 /// What `poll_output` wants next.
@@ -70,6 +72,11 @@ pub struct Open<'a> {
     /// 0 for the first candidate of the resolver's list, then the next one each time. Past the
     /// end of the list answer `NoMoreCandidates`.
     pub attempt: u16,
+    /// Our port, if it has to be this one: that of a security association.
+    pub local_port: Option<u16>,
+    /// Where it leads, if that is settled: the server of a security association. Then there is nothing to resolve.
+    #[cfg_attr(feature = "defmt", defmt(Debug2Format))]
+    pub remote: Option<SocketAddr>,
 }
 
 /// What a flow is for.
@@ -81,6 +88,12 @@ pub enum Purpose {
     Main,
     /// Requests too long for the datagram flow of the same path (RFC 3261 §18.1.1).
     LongRequests,
+    /// An IMS core, protected: from our port-c to the P-CSCF's port-s. Over UDP messages go out by it only
+    /// ([`Direction::Out`]); over TCP it is the one connection, used both ways.
+    Protected,
+    /// An IMS core over UDP, protected: what the P-CSCF sends from its port-c to our port-s
+    /// ([`Direction::In`]). Nothing is sent on it.
+    ProtectedIn,
 }
 
 /// Why a flow is to be closed.
@@ -270,7 +283,7 @@ pub enum Event<'a> {
         /// How.
         change: WatchChange,
     },
-    /// A digest challenge waits for `Client::answer`.
+    /// A digest challenge waits for `Client::answer`: for the password, or for what the card says.
     Challenge {
         /// To be named in the answer.
         id: ChallengeId,
@@ -280,6 +293,52 @@ pub enum Event<'a> {
         realm: &'a [u8],
         /// The algorithm.
         algorithm: Algorithm,
+        /// What the card is asked; `None` unless it is an algorithm for cards.
+        aka: Option<AkaNonce>,
+    },
+    /// The next REGISTER on an IMS core offers IPsec and needs numbers for it: `Client::security_offer`. Without them the
+    /// attempt fails after `Config::answer_timeout`.
+    SecurityOfferWanted {
+        /// The path.
+        path: PathId,
+    },
+    /// The card has answered: these security associations are to be installed, with the IK and CK that it gave, before
+    /// the flows are opened that are asked for next.
+    ///
+    /// There are four (3GPP TS 33.203): from our port-c to their port-s and back, and from their port-c to our port-s
+    /// and back. What comes in has the SPI of the side it comes to.
+    InstallSecurity {
+        /// The path.
+        path: PathId,
+        /// The name of this set.
+        set: SecurityId,
+        /// Algorithms, protocol and mode.
+        suite: IpsecSuite,
+        /// The numbers of our offer.
+        ours: SecurityOffer,
+        /// Those of the P-CSCF.
+        theirs: SecurityOffer,
+        /// The P-CSCF's address.
+        #[cfg_attr(feature = "defmt", defmt(Debug2Format))]
+        server: IpAddr,
+        /// When they end unless they are extended. The client says `DeleteSecurity` then.
+        until: Instant,
+    },
+    /// A registration gave a set a longer life.
+    ExtendSecurity {
+        /// The path.
+        path: PathId,
+        /// Which.
+        set: SecurityId,
+        /// When it ends now.
+        until: Instant,
+    },
+    /// A set is not used any more; its flows are closed.
+    DeleteSecurity {
+        /// The path.
+        path: PathId,
+        /// Which.
+        set: SecurityId,
     },
     /// The peer sees us at another address than our own (received and rport of a Via).
     Mapped {

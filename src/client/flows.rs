@@ -10,9 +10,11 @@
 use core::net::{IpAddr, SocketAddr};
 
 use crate::arena::Block;
+use crate::client::account::Field;
 use crate::client::credentials::AuthPlace;
 use crate::client::engine::{Engine, OneShotBytes, Role};
 use crate::client::event::{CloseReason, FlowInfo, OpenFailure, Origin, Purpose};
+use crate::client::ims::ProtectedLoss;
 use crate::client::requests::Step;
 use crate::client::serve::reliability;
 use crate::client::slots::{Request, RequestKind, RequestState};
@@ -141,6 +143,8 @@ pub(crate) struct Flow {
     pub(crate) keep: Option<KeepAlive>,
     pub(crate) pong: Pong,
     pub(crate) stun: TransactionId,
+    /// The flow that answers go by: this one, unless it carries messages one way only.
+    pub(crate) answers: FlowId,
 }
 
 /// Whether the next CR LF on a stream answers a ping of ours.
@@ -180,7 +184,12 @@ impl Engine<'_> {
     /// `Client::flow_opened`.
     pub(crate) fn flow_opened(&mut self, id: FlowId, info: &FlowInfo) {
         let path = match info.origin {
+            Origin::Accepted if self.accepts(info) => Some((PathId(0), Purpose::ProtectedIn)),
             Origin::Accepted => None,
+            // A protected path is not left for one that is none.
+            Origin::Given(_) if self.has_security() => {
+                return self.close(id, CloseReason::NotNeeded);
+            }
             Origin::Given(path) if usize::from(path.0) < MAX_PATHS => Some((path, Purpose::Main)),
             Origin::Asked(open) => match self.opening(open) {
                 Some(wanted) => Some(wanted),
@@ -199,7 +208,16 @@ impl Engine<'_> {
             count!(self, flows_refused);
             self.drop_flow(stranger, CloseReason::NotNeeded);
         }
+        if path.is_some() && self.core.flows.len() >= MAX_FLOWS {
+            // Two protected paths at once take all there are.
+            self.drop_long();
+        }
         if self.flow(id).is_some() || self.core.flows.len() >= MAX_FLOWS {
+            if let Origin::Asked(open) = info.origin
+                && self.protected_opening(open).is_some()
+            {
+                self.protected_failed();
+            }
             count!(self, flows_refused);
             return self.close(id, CloseReason::NotNeeded);
         }
@@ -207,7 +225,12 @@ impl Engine<'_> {
             max_headers: MAX_HEAD.min(usize::from(self.core.policy.stream_buffer)),
             max_message: usize::from(self.core.policy.stream_buffer),
         };
-        let main = path.is_some_and(|(_, purpose)| purpose == Purpose::Main);
+        let main = path.is_some_and(|(_, purpose)| match purpose {
+            Purpose::Main => true,
+            // A datagram that keeps it open has no way back.
+            Purpose::Protected => info.transport.is_stream(),
+            Purpose::ProtectedIn | Purpose::LongRequests => false,
+        });
         let random = self.core.entropy.u32();
         let keep = main.then(|| {
             let config = self.keep_alive_config();
@@ -224,12 +247,17 @@ impl Engine<'_> {
             keep,
             pong: Pong::NotDue,
             stun: TransactionId([0; 12]),
+            answers: id,
         };
         note!(info, "flow {} is open: {:?}", id.0, info.transport);
         // There is room: it was looked for above.
         let _ = self.core.flows.push(flow);
         match path {
             Some((path, Purpose::Main)) => self.main_opened(path, id),
+            Some(_) if info.origin == Origin::Accepted => {}
+            Some((_, purpose @ (Purpose::Protected | Purpose::ProtectedIn))) => {
+                self.protected_opened(purpose, id);
+            }
             Some((path, Purpose::LongRequests)) => {
                 if let Some(path) = self.path_mut(path) {
                     path.long = LongFlow::Open { flow: id };
@@ -291,6 +319,9 @@ impl Engine<'_> {
 
     /// What a flow was asked for.
     fn opening(&self, id: OpenId) -> Option<(PathId, Purpose)> {
+        if let Some(purpose) = self.protected_opening(id) {
+            return Some((PathId(0), purpose));
+        }
         let paths = self.core.paths.iter().zip(0_u8..);
         paths
             .into_iter()
@@ -313,6 +344,7 @@ impl Engine<'_> {
                     path.long = LongFlow::Refused;
                 }
             }
+            Some((_, Purpose::Protected | Purpose::ProtectedIn)) => self.protected_failed(),
             Some((path, Purpose::Main)) => match why {
                 OpenFailure::NoMoreCandidates => self.candidates_exhausted(path),
                 OpenFailure::Refused
@@ -432,8 +464,21 @@ impl Engine<'_> {
         }
     }
 
+    /// Gives up the streams beside main flows.
+    fn drop_long(&mut self) {
+        for at in 0..MAX_PATHS {
+            if let Some(path) = self.core.paths.get_mut(at)
+                && let LongFlow::Open { flow } = path.long
+            {
+                path.long = LongFlow::None;
+                self.drop_flow(flow, CloseReason::NotNeeded);
+            }
+        }
+    }
+
     /// Asks for the main flow of a path from the first candidate on.
     pub(crate) fn open_main(&mut self, path: PathId) {
+        self.drop_security();
         let open = OpenId(self.next_id());
         let Some(path) = self.path_mut(path) else {
             return;
@@ -487,16 +532,24 @@ impl Engine<'_> {
         note!(info, "flow {} is gone", id.0);
         self.flow_lost_under(id);
         let Some(path_id) = flow.path else { return };
+        let loss = self.protected_gone(id);
+        let outlives_main = self.outlives_main();
         let Some(path) = self.path_mut(path_id) else {
             return;
         };
         if path.long == (LongFlow::Open { flow: id }) {
             path.long = LongFlow::None;
         }
-        if path.state != (PathState::Up { flow: id }) {
-            return;
+        match loss {
+            ProtectedLoss::Other => return,
+            ProtectedLoss::Path => {}
+            ProtectedLoss::None if path.state != (PathState::Up { flow: id }) => return,
+            ProtectedLoss::None => {}
         }
         path.state = PathState::Down;
+        if loss == ProtectedLoss::None && outlives_main {
+            return;
+        }
         let registering = matches!(path.registration.state(), State::Registering { .. });
         let others = self.other_flows(path_id);
         let (now, random) = (self.core.now, self.core.entropy.u32());
@@ -532,6 +585,9 @@ impl Engine<'_> {
 
     /// Closes the flows of a path that has no more use for them.
     pub(crate) fn shut(&mut self, path_id: PathId) {
+        if path_id == PathId(0) {
+            self.drop_security();
+        }
         if let Some(path) = self.path_mut(path_id) {
             path.state = PathState::Down;
             path.long = LongFlow::None;
@@ -597,6 +653,7 @@ impl Engine<'_> {
         while let Some(id) = self.core.flows.first().map(|flow| flow.id) {
             self.drop_flow(id, CloseReason::NetworkChanged);
         }
+        self.drop_security();
         for at in 0..self.core.policy.hops {
             let path_id = PathId(at);
             let role = self.core.role;
@@ -622,9 +679,16 @@ impl Engine<'_> {
         }
     }
 
+    /// The field with the name of the next hop that a path leads to.
+    pub(crate) fn next_hop_field(&self, path: PathId) -> Field {
+        match self.path(path).map(|path| path.hop) {
+            Some(0) | None => Field::Host0,
+            Some(_) => Field::Host1,
+        }
+    }
+
     /// Whether RFC 5626 is asked for on the paths of this client.
     pub(crate) fn is_outbound(&self) -> bool {
-        use crate::client::account::Field;
         let instance = !self
             .core
             .account

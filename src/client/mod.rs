@@ -72,6 +72,7 @@ mod credentials;
 mod engine;
 mod event;
 mod flows;
+mod ims;
 mod incoming;
 mod poll;
 mod receive;
@@ -94,6 +95,7 @@ pub use event::{
     Origin, Output, Purpose, Received, RegistrationChange, Report, ReportOutcome, SendOutcome,
     TextCheck, Trust, Validity, Verified, Wake, Want, Wanted,
 };
+pub use ims::SecurityOffer;
 pub use register::Adopted;
 pub use reports::Refusal;
 pub use send::Queue;
@@ -164,6 +166,7 @@ impl<S: Storage> Client<S> {
             given: None,
             rates: [Rate::FREE; crate::limits::PEERS],
             refusers: [Refuser::FREE; crate::limits::PEERS],
+            ims: ims::ImsState::NEW,
             settings: SettingsState::new(&policy, config.settings_dialect, config.settings_poc),
             watches: Watches::NONE,
             held_back: None,
@@ -359,7 +362,7 @@ impl<S: Storage> Client<S> {
     /// Answers [`Event::Challenge`].
     ///
     /// # Errors
-    /// `UnknownId` if it was answered or given up; `Full`, `Busy`: the challenge still waits.
+    /// `UnknownId` if it was answered or given up; `Answer`, `Full`, `Busy`: the challenge still waits.
     pub fn answer(
         &mut self,
         now: Instant,
@@ -367,6 +370,34 @@ impl<S: Storage> Client<S> {
         answer: Answer<'_>,
     ) -> Result<(), CommandError> {
         self.command(now)?.answer_challenge(challenge, answer)
+    }
+
+    /// Answers [`Event::SecurityOfferWanted`]: the numbers that the platform has set aside for the next security
+    /// associations of a path (3GPP TS 33.203). They are free again when the next offer is wanted, unless
+    /// [`Event::InstallSecurity`] names them.
+    ///
+    /// # Errors
+    /// `WrongState` if none is wanted (any more); `SecurityOffer`, `Busy`: it is still wanted.
+    pub fn security_offer(
+        &mut self,
+        now: Instant,
+        path: PathId,
+        offer: SecurityOffer,
+    ) -> Result<(), CommandError> {
+        self.command(now)?.security_offer(path, offer)
+    }
+
+    /// The access network and the cell, as the value of P-Access-Network-Info (RFC 7315 §5.4), at most
+    /// [`MAX_ACCESS_NETWORK`](crate::limits::MAX_ACCESS_NETWORK) bytes; empty: it is not known. Call it again when it
+    /// changes.
+    ///
+    /// It goes out over a protected path of an IMS core only, since it tells where the user is: in every request but
+    /// ACK and CANCEL, and in every answer but those to CANCEL (TS 24.229 §5.1.2A.1.1).
+    ///
+    /// # Errors
+    /// `WrongState` on a plain core; `Text`, `Full`, `Busy`. Nothing has changed then.
+    pub fn access_network(&mut self, now: Instant, value: &str) -> Result<(), CommandError> {
+        self.command(now)?.access_network(value)
     }
 
     /// Sends a pager mode message (OMA IM 8.1.1).

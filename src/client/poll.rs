@@ -11,6 +11,7 @@ use crate::client::event::{
     CloseReason, Deadline, Event, Open, Output, Purpose, RegistrationChange, Report, Trust, Wake,
 };
 use crate::client::flows::{LongFlow, PathState, Told};
+use crate::client::ims::ProtectedWay;
 use crate::client::records::Record;
 use crate::client::requests::Step;
 use crate::client::slots::{Echo, Ending, Handed, Machine, RequestKind, RequestState, Txn, Wire};
@@ -22,7 +23,7 @@ use crate::limits::REPORTS_PER_MESSAGE;
 use crate::sip::transaction::key::hash;
 use crate::sip::transaction::{ClientAction, ServerAction};
 use crate::time::Instant;
-use crate::wire::digest::Challenge;
+use crate::wire::digest::{AkaNonce, Challenge};
 use crate::wire::imdn::{self, Imdn};
 use crate::wire::mime::MediaType;
 
@@ -40,7 +41,7 @@ pub(crate) enum Next {
     Close(FlowId, CloseReason),
     /// The first of the waiting events; it can be told.
     Waiting,
-    /// The outcome of a request.
+    /// The outcome of a request, or what the platform has to know.
     Ended(Event<'static>),
     Idle(Option<Deadline>),
 }
@@ -77,6 +78,10 @@ impl<'a> Engine<'a> {
         }
         if let Some((flow, block)) = self.transmission() {
             return Next::Transmit(flow, block);
+        }
+        // Before the flows that need it.
+        if let Some(event) = self.security_news() {
+            return Next::Ended(event);
         }
         if let Some((path, purpose)) = self.untold() {
             return Next::Open(path, purpose);
@@ -138,7 +143,8 @@ impl<'a> Engine<'a> {
         loop {
             let one = self.core.one_shots.front().copied()?;
             if self.can_send(one.flow) {
-                return Some(one);
+                let flow = self.flow(one.flow).map_or(one.flow, |flow| flow.answers);
+                return Some(OneShot { flow, ..one });
             }
             self.core.one_shots.pop_front();
             if let OneShotBytes::Block(block) = one.bytes {
@@ -196,7 +202,8 @@ impl<'a> Engine<'a> {
             if let Some(txn) = self.txns.get_mut(at) {
                 txn.wire = Wire::Quiet;
             }
-            let Some(transport) = self.flow(txn.flow).map(|flow| flow.transport) else {
+            let flow = self.flow(txn.flow);
+            let Some((transport, flow)) = flow.map(|flow| (flow.transport, flow.answers)) else {
                 self.drop_txn(at);
                 self.core.rest = Rest::Disturbed;
                 continue;
@@ -207,13 +214,13 @@ impl<'a> Engine<'a> {
                 } => {
                     let block = self.requests.get(usize::from(row)).and_then(|r| r.block);
                     if let Some(block) = block {
-                        return Some((txn.flow, block));
+                        return Some((flow, block));
                     }
                 }
                 Machine::Client { request: None, .. } | Machine::Free => {}
                 Machine::InviteServer { response, .. } => {
                     if let Some(block) = response {
-                        return Some((txn.flow, block));
+                        return Some((flow, block));
                     }
                 }
                 Machine::Server {
@@ -221,7 +228,7 @@ impl<'a> Engine<'a> {
                     ..
                 } => {
                     self.answered(at, &txn, transport);
-                    return Some((txn.flow, block));
+                    return Some((flow, block));
                 }
                 Machine::Server { response: None, .. } => self.drop_txn(at),
             }
@@ -262,6 +269,9 @@ impl<'a> Engine<'a> {
 
     /// A flow that the driver was not asked for yet; it counts as asked for.
     fn untold(&mut self) -> Option<(PathId, Purpose)> {
+        if let Some(purpose) = self.protected_untold() {
+            return Some((PathId(0), purpose));
+        }
         for (path, at) in self.core.paths.iter_mut().zip(0_u8..) {
             if let PathState::Opening {
                 told: told @ Told::No,
@@ -292,6 +302,7 @@ impl<'a> Engine<'a> {
             return Output::Idle(None);
         };
         let config = self.core.policy.hop.get(usize::from(hop)).copied();
+        let protected = self.protected_way(purpose);
         let (id, attempt, transport) = match (purpose, state, long, config) {
             (Purpose::Main, PathState::Opening { open, .. }, _, Some(hop)) => {
                 (open, attempt, hop.transport)
@@ -299,9 +310,20 @@ impl<'a> Engine<'a> {
             (Purpose::LongRequests, _, LongFlow::Opening { open, .. }, _) => {
                 (open, attempt, Transport::Tcp)
             }
+            (Purpose::Protected | Purpose::ProtectedIn, ..) => match &protected {
+                Some(ProtectedWay {
+                    open: Some(open),
+                    transport,
+                    ..
+                }) => (*open, attempt, *transport),
+                _ => return Output::Idle(None),
+            },
             _ => return Output::Idle(None),
         };
-        let port = config.and_then(|hop| hop.port);
+        let port = match &protected {
+            Some(way) => Some(way.remote.port()),
+            None => config.and_then(|hop| hop.port),
+        };
         let field = if hop == 0 { Field::Host0 } else { Field::Host1 };
         let text = account
             .block()
@@ -317,6 +339,8 @@ impl<'a> Engine<'a> {
             verify_name: host,
             purpose,
             attempt,
+            local_port: protected.as_ref().map(|way| way.local_port),
+            remote: protected.as_ref().map(|way| way.remote),
         })
     }
 
@@ -382,6 +406,9 @@ impl<'a> Engine<'a> {
         self.requests
             .iter()
             .find_map(|request| match request.state {
+                RequestState::Challenged { id: of, .. } if of == id && self.is_ims() => {
+                    self.aka_challenge_block()
+                }
                 RequestState::Challenged { id: of, .. } if of == id => self
                     .challenges(request.path, request.kind.auth())
                     .first_block(),
@@ -405,6 +432,10 @@ impl<'a> Engine<'a> {
             user: account.slice(text, Field::User),
             realm: challenge.realm.as_received(),
             algorithm: challenge.algorithm,
+            aka: match challenge.algorithm.is_aka() {
+                true => AkaNonce::parse(challenge.nonce).ok(),
+                false => None,
+            },
         })
     }
 
@@ -505,6 +536,7 @@ impl<'a> Engine<'a> {
         }
         for step in [
             Self::step_leaving,
+            Self::step_ims,
             Self::step_waits,
             Self::step_settings,
             Self::step_watches,
@@ -682,6 +714,7 @@ impl<'a> Engine<'a> {
             take(Some(until), 0, Wake::Registration);
             take(self.core.held_back, 0, Wake::Registration);
         }
+        take(self.core.ims.deadline(), 0, Wake::Registration);
         for row in self.core.watches.rows() {
             take(row.deadline(), row.slack(), Wake::Watch);
         }

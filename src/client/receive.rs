@@ -148,13 +148,18 @@ impl Engine<'_> {
     fn sip<'b>(&mut self, flow: FlowId, bytes: &'b [u8]) -> Item<'b> {
         match Message::parse(bytes) {
             Err(error) => self.unparsable(flow, bytes, error),
-            Ok(message) => match message.start() {
-                StartLine::Request(_) => self.request(flow, &message),
-                StartLine::Response(_) => {
-                    self.response(&message);
-                    Item::Nothing
+            Ok(message) => {
+                if self.listens() {
+                    self.heard(flow);
                 }
-            },
+                match message.start() {
+                    StartLine::Request(_) => self.request(flow, &message),
+                    StartLine::Response(_) => {
+                        self.response(&message);
+                        Item::Nothing
+                    }
+                }
+            }
         }
     }
 

@@ -304,6 +304,14 @@ impl Engine<'_> {
     /// Queues the REGISTER that the machine of a path wants now.
     pub(crate) fn send_register(&mut self, path_id: PathId) {
         self.drop_register(path_id);
+        if self.is_ims() {
+            return self.begin_register(path_id);
+        }
+        self.queue_register(path_id);
+    }
+
+    /// Writes a REGISTER and queues it.
+    pub(crate) fn queue_register(&mut self, path_id: PathId) {
         let (order, since) = (self.next_id(), self.core.now);
         let drafted = self.draft_register(path_id);
         let row = self.free_request();
@@ -337,6 +345,7 @@ impl Engine<'_> {
 
     /// Drops the REGISTER of a path, wherever it stands.
     pub(crate) fn drop_register(&mut self, path_id: PathId) {
+        self.forget_offer();
         for at in 0..self.requests.len() {
             let of = self.requests.get(at).is_some_and(|request| {
                 request.kind == RequestKind::Register
@@ -353,6 +362,7 @@ impl Engine<'_> {
 
 fn failed_because(reason: Reason) -> Failure {
     match reason {
+        Reason::Status(status) if status.code() == 494 => Failure::Security,
         Reason::Status(status) if matches!(status.code(), 401 | 407) => Failure::Credentials {
             status: status.code(),
         },

@@ -10,7 +10,7 @@
 use crate::client::credentials::Purpose as AuthPurpose;
 use crate::client::engine::{Engine, Row};
 use crate::client::event::{CloseReason, SendOutcome};
-use crate::client::flows::{LongFlow, PathState};
+use crate::client::flows::LongFlow;
 use crate::client::serve::reliability;
 use crate::client::slots::{
     Code, Ending, Machine, Privacy, ReportEnding, Request, RequestKind, RequestState, Standing,
@@ -21,7 +21,7 @@ use crate::error::Failure;
 use crate::id::{FlowId, PathId};
 use crate::im::tags::{PAGER_LIMIT, WARNING_ANONYMITY};
 use crate::limits::ANSWER;
-use crate::sip::draft::{self, Hop, KeepOffer};
+use crate::sip::draft::{self, Answers, Hop, KeepOffer};
 use crate::sip::transaction::{NonInviteClient, client};
 use crate::wire::header::{RetryAfter, Warning};
 use crate::wire::message::Message;
@@ -207,7 +207,11 @@ impl Engine<'_> {
         let Some(path) = self.choose_path(&request) else {
             return Launch::Wait;
         };
-        let Some(PathState::Up { flow: main }) = self.path(path).map(|path| path.state) else {
+        let main = match request.kind {
+            RequestKind::Register => self.register_flow(path),
+            _ => self.main_flow(path),
+        };
+        let Some(main) = main else {
             return Launch::Wait;
         };
         let size = self.size(&request, path, main);
@@ -216,7 +220,14 @@ impl Engine<'_> {
         if request.is_message() && size >= PAGER_LIMIT && !self.vouched() {
             return Launch::TooLarge(size);
         }
-        let Some(flow) = self.flow_for(path, main, size) else {
+        // What is agreed on by REGISTER is agreed on for its own flow.
+        let agreeing = request.kind == RequestKind::Register && self.is_ims();
+        let flow = if agreeing {
+            Some(main)
+        } else {
+            self.flow_for(path, main, size)
+        };
+        let Some(flow) = flow else {
             return Launch::Wait;
         };
         if !self.may_launch(&request) {
@@ -258,13 +269,22 @@ impl Engine<'_> {
         let account = self.core.account;
         let policy = self.core.policy;
         let route = self.path(path).and_then(|path| path.route);
-        let keep = self.keep_offer(&request);
+        let keep = self.keep_offer(&request, transport);
+        let ims = self.ims_fields(&request, flow_id);
+        let next_hop = self.next_hop_field(path);
         let mut cuts = request.cuts;
         let written = self.arena.alloc_from(|blocks, out| {
             let hop = Hop {
                 transport,
-                sent_by,
+                sent_by: ims.map_or(sent_by, |ims| ims.sent_by(sent_by)),
                 keep,
+                answers: ims.map_or(Answers::Back, |ims| ims.answers()),
+                edge: match request.kind.routing() {
+                    Routing::Own => None,
+                    Routing::Service => {
+                        ims.and_then(|ims| ims.edge(account.text_in(blocks, next_hop)))
+                    }
+                },
                 key: policy.key,
                 branch,
                 route: match request.kind.routing() {
@@ -279,7 +299,12 @@ impl Engine<'_> {
                 kept,
                 request.cuts,
                 &hop,
-                |sink| slots.write(blocks, &account, &policy, &hop, kept, request.cuts, sink),
+                |sink| {
+                    slots.write(blocks, &account, &policy, &hop, kept, request.cuts, sink);
+                    if let Some(ims) = &ims {
+                        ims.write(blocks, &account, &policy, &hop, kept, sink);
+                    }
+                },
                 out,
             )?;
             cuts = new;
@@ -330,6 +355,7 @@ impl Engine<'_> {
     /// The size of a request as it would go out now on the main flow of a path, with the
     /// credentials that are known.
     pub(crate) fn size(&self, request: &Request, path: PathId, flow: FlowId) -> usize {
+        let ims = self.ims_fields(request, flow);
         let Some((kept, flow)) = request.block.zip(self.flow(flow)) else {
             return 0;
         };
@@ -340,8 +366,16 @@ impl Engine<'_> {
         let blocks = self.arena.view();
         let hop = Hop {
             transport: flow.transport,
-            sent_by: flow.local,
-            keep: self.keep_offer(request),
+            sent_by: ims.map_or(flow.local, |ims| ims.sent_by(flow.local)),
+            keep: self.keep_offer(request, flow.transport),
+            answers: ims.map_or(Answers::Back, |ims| ims.answers()),
+            edge: match request.kind.routing() {
+                Routing::Own => None,
+                Routing::Service => {
+                    let next_hop = self.next_hop_field(path);
+                    ims.and_then(|ims| ims.edge(account.text_in(blocks, next_hop)))
+                }
+            },
             key: policy.key,
             branch: 0,
             route: match request.kind.routing() {
@@ -360,7 +394,12 @@ impl Engine<'_> {
             kept,
             request.cuts,
             &hop,
-            |sink| slots.write(blocks, &account, &policy, &hop, kept, request.cuts, sink),
+            |sink| {
+                slots.write(blocks, &account, &policy, &hop, kept, request.cuts, sink);
+                if let Some(ims) = &ims {
+                    ims.write(blocks, &account, &policy, &hop, kept, sink);
+                }
+            },
             &mut [],
         );
         match written {
@@ -387,10 +426,12 @@ impl Engine<'_> {
         self.core.policy.end_to_end == EndToEnd::Streams
     }
 
-    fn keep_offer(&self, request: &Request) -> KeepOffer {
+    fn keep_offer(&self, request: &Request, transport: Transport) -> KeepOffer {
         // RFC 6223 §4.3: asked for with REGISTER.
         match (request.kind, self.core.policy.keep_alive) {
             (_, KeepAlive::Off) => KeepOffer::No,
+            // TS 24.229 §5.1.1.2.1 d: not where no NAT can be. The flows of a protected path go one way each.
+            _ if self.is_ims() && transport == Transport::Udp => KeepOffer::No,
             (RequestKind::Register, _) => KeepOffer::Yes,
             _ => KeepOffer::No,
         }
@@ -449,6 +490,15 @@ impl Engine<'_> {
             self.authentication_info(row, message);
         }
         match request.kind {
+            // RFC 3329 §2.3.1: once more, when there is a new agreement.
+            RequestKind::Publish | RequestKind::Message { .. } | RequestKind::Report { .. }
+                if status.code() == 494 && request.resent == 0 && self.is_ims() =>
+            {
+                if let Some(request) = self.requests.get_mut(row.0) {
+                    request.resent = 1;
+                }
+                self.requeue(row);
+            }
             RequestKind::Register => self.registered(row, message, status),
             RequestKind::KeepAlive => {}
             RequestKind::Subscribe { watch, .. } => self.subscribed(row, watch, message, status),
@@ -463,6 +513,9 @@ impl Engine<'_> {
                     self.end_request(row, Err(failure(message, status)));
                 }
             }
+        }
+        if request.kind != RequestKind::Register && self.is_ims() {
+            self.heard_from_core(message, status);
         }
     }
 
@@ -487,6 +540,7 @@ impl Engine<'_> {
                     return;
                 }
                 self.end_request(row, Err(Failure::Timeout));
+                self.unheard_by_core();
             }
         }
     }

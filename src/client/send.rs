@@ -56,6 +56,7 @@ impl Engine<'_> {
             self.check_identity(identity)?;
         }
         let fresh = self.fresh();
+        let own = self.own_identity();
         let account = self.core.account;
         let mut cuts = Cuts::NONE;
         let block = self
@@ -66,7 +67,8 @@ impl Engine<'_> {
                     .unwrap_or_default();
                 let str = |field| core::str::from_utf8(account.slice(text, field)).unwrap_or("");
                 let configured = Some(str(Field::DisplayName)).filter(|name| !name.is_empty());
-                let identity = message.identity.unwrap_or(str(Field::ImAddress));
+                let own = core::str::from_utf8(own.get(blocks, &account, text)).unwrap_or("");
+                let identity = message.identity.unwrap_or(own);
                 let parts = Parts {
                     target,
                     identity: UriText::new(identity).unwrap_or(target),
@@ -204,7 +206,9 @@ impl Engine<'_> {
     /// Whether an identity is one of the user's: the IM Address, or one that the registrar named.
     fn check_identity(&self, identity: &str) -> Result<(), CommandError> {
         let uri = Uri::parse(identity.as_bytes()).map_err(|_| CommandError::Identity)?;
-        if self.is_own(&uri) {
+        let im_address = Uri::parse(self.core.account.get(&self.arena, Field::ImAddress));
+        let barred = self.is_barred() && im_address.is_ok_and(|own| own.equivalent(&uri));
+        if self.is_own(&uri) && !barred {
             Ok(())
         } else {
             Err(CommandError::Identity)

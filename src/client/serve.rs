@@ -99,6 +99,8 @@ pub(crate) struct Served<'m, 'b> {
     pub(crate) transport: Transport,
     pub(crate) trust: Trust,
     pub(crate) keys: Keys,
+    /// P-Access-Network-Info for its answer.
+    pub(crate) access: Option<Block>,
 }
 
 impl Served<'_, '_> {
@@ -119,7 +121,7 @@ impl Engine<'_> {
             return Item::Nothing;
         };
         let (source, transport) = (info.remote, info.transport);
-        let trust = if info.path.is_some() {
+        let trust = if info.path.is_some() && !self.is_unprotected(flow) {
             Trust::Path
         } else {
             Trust::Stranger
@@ -139,6 +141,7 @@ impl Engine<'_> {
             transport,
             trust,
             keys,
+            access: self.access_for(flow, method),
         };
         let key = keys.request.of(method.as_bytes());
         if method == Method::Ack {
@@ -230,8 +233,11 @@ impl Engine<'_> {
             return false;
         };
         let (message, source) = (served.message, served.source);
-        let to_tag = served.to_tag(tag);
-        let written = self.keep(|_, out| response(out, message, source, code, to_tag, extra));
+        let (to_tag, access) = (served.to_tag(tag), served.access);
+        let written = self.keep(|blocks, out| {
+            let access = access.map(|access| blocks.get(access));
+            response(out, message, source, code, to_tag, extra, access)
+        });
         let slot = match served.method {
             // Its answer is kept as well: not at the cost of a request of ours.
             Method::Invite if self.arena.available() < RESERVE.saturating_mul(2) => None,
@@ -325,13 +331,26 @@ impl Engine<'_> {
             Ok(to) if to.tag().is_some() => ToTag::Theirs,
             Ok(_) | Err(_) => ToTag::Ours(self.echo_tag(message)),
         };
-        let written = self.keep(|_, out| response(out, message, source, code, to_tag, extra));
+        let method = message.request().map(|line| line.method);
+        let access = method.and_then(|method| self.access_for(flow, method));
+        let written = self.keep(|blocks, out| {
+            let access = access.map(|access| blocks.get(access));
+            response(out, message, source, code, to_tag, extra, access)
+        });
         match written {
             Ok(block) => self.one_shot(flow, OneShotBytes::Block(block)),
             Err(_) => {
                 count!(self, answers_dropped);
             }
         }
+    }
+
+    /// RFC 7315 §6.4: P-Access-Network-Info for all answers but those to CANCEL; a 100 is not sent here.
+    fn access_for(&self, flow: FlowId, method: Method<'_>) -> Option<Block> {
+        if method == Method::Cancel {
+            return None;
+        }
+        self.access_info(flow)
     }
 
     fn echo_tag(&self, message: &Message<'_>) -> u32 {
@@ -342,7 +361,8 @@ impl Engine<'_> {
 
     /// Whether a flow belongs to no path, and what comes by such a flow is not even answered.
     pub(crate) fn is_dropped(&mut self, flow: FlowId) -> bool {
-        let stranger = self.flow(flow).is_some_and(|flow| flow.path.is_none());
+        let stranger =
+            self.flow(flow).is_some_and(|flow| flow.path.is_none()) || self.is_unprotected(flow);
         let dropped = stranger && self.core.policy.strangers == Strangers::Drop;
         if dropped {
             count!(self, stranger);
@@ -422,9 +442,11 @@ impl Engine<'_> {
         if let Some(status) = Status::new(echo.status) {
             let extra = Extra::again(served.method, &echo);
             let to_tag = served.to_tag(echo.tag);
-            let written = self
-                .arena
-                .alloc_with(|out| response(out, message, source, status, to_tag, extra));
+            let access = served.access;
+            let written = self.arena.alloc_from(|blocks, out| {
+                let access = access.map(|access| blocks.get(access));
+                response(out, message, source, status, to_tag, extra, access)
+            });
             match written {
                 Ok(block) => self.one_shot(served.flow, OneShotBytes::Block(block)),
                 Err(_) => {
@@ -567,6 +589,7 @@ pub(crate) fn response(
     status: Status,
     tag: ToTag,
     extra: Extra,
+    access: Option<&[u8]>,
 ) -> Result<usize, TooSmall> {
     let mut w = MessageWriter::response(out, status, None);
     let mut vias = message.values(Name::Via);
@@ -591,6 +614,9 @@ pub(crate) fn response(
     }
     copy(&mut w, Name::CallId);
     copy(&mut w, Name::CSeq);
+    if let Some(access) = access {
+        w.header(Name::PAccessNetworkInfo, Raw(access));
+    }
     put_extra(&mut w, extra, Some(message));
     w.no_body().finish()
 }

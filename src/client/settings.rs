@@ -369,6 +369,7 @@ impl Engine<'_> {
         let mut name = [0; 16];
         let random = self.random_entity(&mut name);
         let fresh = self.fresh();
+        let own = self.own_identity();
         let account = self.core.account;
         let mut cuts = Cuts::NONE;
         let written = self.keep(|blocks, out| {
@@ -383,7 +384,7 @@ impl Engine<'_> {
                 configured => configured,
             };
             let parts = Publish {
-                identity: UriText::new(str(Field::ImAddress)).unwrap_or(unknown),
+                identity: UriText::new(own.get(blocks, &account, text)).unwrap_or(unknown),
                 user_agent: Text::new(str(Field::UserAgent)).unwrap_or(const { Text::fixed("") }),
                 fresh: &fresh,
                 if_match: match operation {

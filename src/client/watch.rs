@@ -343,6 +343,7 @@ impl Engine<'_> {
             Some(Reach::Reachable) => Standing::Within,
             Some(Reach::Unreachable) | None => Standing::Outside,
         };
+        let own = self.own_identity();
         let account = self.core.account;
         let mut cuts = Cuts::NONE;
         let written = self.keep(|blocks, out| {
@@ -354,7 +355,7 @@ impl Engine<'_> {
             let unknown = const { UriText::fixed(tags::ANONYMOUS_URI) };
             let parts = Subscribe {
                 dialog: &dialog,
-                identity: UriText::new(str(Field::ImAddress)).unwrap_or(unknown),
+                identity: UriText::new(own.get(blocks, &account, text)).unwrap_or(unknown),
                 user_agent: Text::new(str(Field::UserAgent)).unwrap_or(const { Text::fixed("") }),
                 package: watch.package(),
                 expires,
@@ -374,8 +375,10 @@ impl Engine<'_> {
             call_id: self.core.entropy.u64(),
             tag: self.core.entropy.u64(),
         };
-        let own = self.core.account.get(&self.arena, Field::ImAddress);
-        let own = UriText::new(own).ok()?;
+        let (own, account) = (self.own_identity(), self.core.account);
+        let blocks = self.arena.view();
+        let text = account.block().map(|block| blocks.get(block))?;
+        let own = UriText::new(own.get(blocks, &account, text)).ok()?;
         let row = self.core.watches.row_mut(watch)?;
         row.open(seed, own, own).ok()
     }
@@ -497,7 +500,7 @@ impl Engine<'_> {
         for item in info {
             match item.ok()? {
                 Info::Registration(registration) => {
-                    let own = Uri::parse(self.core.account.get(&self.arena, Field::ImAddress));
+                    let own = Uri::parse(self.own_uri());
                     let mut buffer = [0; 256];
                     let aor = registration.aor.read_into(&mut buffer);
                     let is_own = own.ok().zip(aor).is_some_and(|(own, aor)| {

@@ -54,10 +54,29 @@ pub(crate) struct Hop<'a> {
     pub(crate) keep: KeepOffer,
     pub(crate) key: u32,
     pub(crate) branch: u64,
+    pub(crate) answers: Answers,
+    /// The first Route, in front of `route`.
+    pub(crate) edge: Option<Edge<'a>>,
     /// Route values, comma separated; empty: no Route.
     pub(crate) route: &'a [u8],
     pub(crate) cseq: u32,
     pub(crate) method: Method<'a>,
+}
+
+/// Where answers are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answers {
+    /// Where the request came from, if the transport is no stream (RFC 3581 §3).
+    Back,
+    /// At the port in Via, which is another one (TS 24.229 §5.1.1.2.2).
+    AtVia,
+}
+
+/// A P-CSCF at its protected port.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Edge<'a> {
+    pub(crate) host: &'a [u8],
+    pub(crate) port: u16,
 }
 
 /// Whether Via offers keep-alives (RFC 6223 §4.3).
@@ -136,7 +155,8 @@ pub(crate) fn hex(digits: &[u8]) -> Option<u64> {
 fn put_hop(sink: &mut Sink<'_>, hop: &Hop<'_>) {
     // RFC 3581 §3: on a datagram the answer is wanted where the request came from. With REGISTER
     // the port is wanted on a stream as well: it shows whether a NAT is on the way.
-    let rport = hop.transport == Transport::Udp || hop.method == Method::Register;
+    let datagram = hop.transport == Transport::Udp || hop.method == Method::Register;
+    let rport = datagram && hop.answers == Answers::Back;
     let params = match (rport, hop.keep) {
         (true, KeepOffer::Yes) => &[Param::RPORT, Param::KEEP][..],
         (true, KeepOffer::No) => &[Param::RPORT],
@@ -156,11 +176,22 @@ fn put_hop(sink: &mut Sink<'_>, hop: &Hop<'_>) {
     }
     .write(sink);
     sink.put(b"\r\nMax-Forwards: 70\r\n");
-    if !hop.route.is_empty() {
-        sink.put(b"Route: ");
-        Raw(hop.route).write(sink);
-        sink.put(b"\r\n");
+    if hop.edge.is_none() && hop.route.is_empty() {
+        return;
     }
+    sink.put(b"Route: ");
+    if let Some(Edge { host, port }) = hop.edge {
+        sink.put(b"<sip:");
+        sink.put(host);
+        sink.put(b":");
+        sink.put_u32(u32::from(port));
+        sink.put(b";lr>");
+        if !hop.route.is_empty() {
+            sink.put(b", ");
+        }
+    }
+    Raw(hop.route).write(sink);
+    sink.put(b"\r\n");
 }
 
 /// A position in a message, which is shorter than 64 KiB.
@@ -179,6 +210,8 @@ mod tests {
         keep: KeepOffer::No,
         key: 1,
         branch: 2,
+        answers: Answers::Back,
+        edge: None,
         route: b"",
         cseq: 1,
         method: Method::Message,

@@ -12,16 +12,19 @@ use std::{format, vec};
 use super::log::{ConnId, Transport as LogTransport};
 use super::net::{CloseWhy, ConnectFailure, Delivery, Network, Side};
 use crate::client::{
-    Client, Direction, Event, FlowInfo, IncomingMessage, Item, OpenFailure, Origin, Output,
-    Purpose, Refusal, RegistrationChange, ReportOutcome, SendOutcome, SettingsChange,
-    SettingsOutcome, TextCheck, Trust, Validity, Verified, Wake, Wanted, Watch, WatchChange,
+    Answer, Client, Direction, Event, FlowInfo, IncomingMessage, Item, OpenFailure, Origin, Output,
+    Purpose, Refusal, RegistrationChange, ReportOutcome, SecurityOffer, SendOutcome,
+    SettingsChange, SettingsOutcome, TextCheck, Trust, Validity, Verified, Wake, Wanted, Watch,
+    WatchChange,
 };
 use crate::config::{Config, Transport};
 use crate::error::{ConfigError, Failure};
-use crate::id::{ChallengeId, FlowId, IncomingId, OpenId, PathId, SendId, SettingsId};
+use crate::id::{ChallengeId, FlowId, IncomingId, OpenId, PathId, SecurityId, SendId, SettingsId};
 use crate::im::imdn::ReportKind;
 use crate::storage::Storage;
 use crate::time::Instant;
+use crate::wire::digest::AkaNonce;
+use crate::wire::header::IpsecSuite;
 use crate::wire::imdn::Disposition;
 
 /// An event of a client, owned.
@@ -89,7 +92,28 @@ pub enum Happened {
         id: ChallengeId,
         /// The realm.
         realm: String,
+        /// What the card is asked.
+        aka: Option<AkaNonce>,
     },
+    /// Numbers for IPsec are wanted.
+    SecurityOfferWanted,
+    /// Security associations are to be installed.
+    InstallSecurity {
+        /// Their name.
+        set: SecurityId,
+        /// What they do.
+        suite: IpsecSuite,
+        /// Our numbers.
+        ours: SecurityOffer,
+        /// The server's.
+        theirs: SecurityOffer,
+        /// Until when.
+        until: Instant,
+    },
+    /// They live longer.
+    ExtendSecurity(SecurityId, Instant),
+    /// They are to be deleted.
+    DeleteSecurity(SecurityId),
     /// Our address from outside.
     Mapped(SocketAddr),
     /// The owner of the registration has to add this tag.
@@ -161,10 +185,50 @@ pub enum Habit {
     Refuse(Refusal),
 }
 
+/// What a card says to RAND and AUTN.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CardSays {
+    /// RES, IK and CK.
+    Res {
+        /// RES.
+        res: Vec<u8>,
+        /// IK.
+        ik: [u8; 16],
+        /// CK.
+        ck: [u8; 16],
+    },
+    /// The sequence number is out of range: AUTS.
+    Auts([u8; 14]),
+    /// The MAC is wrong.
+    MacWrong,
+    /// It gives no access.
+    Abandon,
+    /// Nothing at all.
+    Nothing,
+}
+
+/// Asks a card.
+pub type Card = std::boxed::Box<dyn FnMut(&AkaNonce) -> CardSays>;
+
+/// What IPsec of the device has to offer next; port-s is 1357.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offers {
+    /// These numbers; the next ones are one and two higher.
+    From {
+        /// The SPI for port-c; that for port-s is one more.
+        spi: u32,
+        /// The port.
+        port_c: u16,
+    },
+    /// Nothing is ever offered.
+    Never,
+}
+
 enum Link {
     Datagram {
         local: SocketAddr,
         remote: SocketAddr,
+        direction: Direction,
     },
     Stream {
         conn: ConnId,
@@ -188,6 +252,14 @@ pub struct Phone<S> {
     pub inbox: Vec<Incoming>,
     /// Refuses to open flows of this transport.
     pub refuse: Option<Transport>,
+    /// The card, for an IMS core.
+    pub card: Option<Card>,
+    /// What is offered to an IMS core.
+    pub offers: Offers,
+    /// Security associations that are installed: name, our port-c.
+    pub security: Vec<(SecurityId, u16)>,
+    /// What the platform has to answer after this drain.
+    asked: Vec<Happened>,
     address: IpAddr,
     port: u16,
     links: BTreeMap<u32, Link>,
@@ -220,6 +292,13 @@ impl<S: Storage> Phone<S> {
             events: Vec::new(),
             inbox: Vec::new(),
             refuse: None,
+            card: None,
+            offers: Offers::From {
+                spi: 23_456_789,
+                port_c: 2_468,
+            },
+            security: Vec::new(),
+            asked: Vec::new(),
             address,
             port: 5060,
             links: BTreeMap::new(),
@@ -281,7 +360,7 @@ impl<S: Storage> Phone<S> {
         let now = net.now();
         match delivery {
             Delivery::Datagram { to, from, bytes } => {
-                let of = |link: &Link| matches!(link, Link::Datagram { local, remote } if local == to && remote == from);
+                let of = |link: &Link| matches!(link, Link::Datagram { local, remote, .. } if local == to && remote == from);
                 if to.ip() != self.address {
                     return false;
                 }
@@ -446,8 +525,60 @@ impl<S: Storage> Phone<S> {
         FlowId(self.next_flow)
     }
 
-    /// Does what the client wants until it is idle.
+    /// Does what the client wants until it is idle, and gives it what it asked of card and IPsec.
     pub fn drain(&mut self, net: &mut Network) {
+        self.drain_once(net);
+        while !self.asked.is_empty() {
+            let asked = self.asked.remove(0);
+            let now = net.now();
+            match asked {
+                Happened::SecurityOfferWanted => self.offer(now),
+                Happened::Challenge {
+                    id, aka: Some(aka), ..
+                } => self.ask_card(now, id, &aka),
+                _ => {}
+            }
+            self.drain_once(net);
+        }
+    }
+
+    fn offer(&mut self, now: Instant) {
+        let Offers::From { spi, port_c } = self.offers else {
+            return;
+        };
+        self.offers = Offers::From {
+            spi: spi + 2,
+            port_c: port_c + 1,
+        };
+        let offer = SecurityOffer {
+            spi_c: spi,
+            spi_s: spi + 1,
+            port_c,
+            port_s: 1_357,
+        };
+        let offered = self.client.security_offer(now, PathId(0), offer);
+        assert_eq!(offered, Ok(()), "{}: the offer was wanted", self.name);
+    }
+
+    fn ask_card(&mut self, now: Instant, id: ChallengeId, aka: &AkaNonce) {
+        let Some(card) = &mut self.card else { return };
+        let says = card(aka);
+        let answer = match &says {
+            CardSays::Res { res, ik, ck } => Answer::ResIkCk {
+                res,
+                ik: *ik,
+                ck: *ck,
+            },
+            CardSays::Auts(auts) => Answer::Auts(*auts),
+            CardSays::MacWrong => Answer::MacWrong,
+            CardSays::Abandon => Answer::Abandon,
+            CardSays::Nothing => return,
+        };
+        let answered = self.client.answer(now, id, answer);
+        assert_eq!(answered, Ok(()), "{}: the challenge waits", self.name);
+    }
+
+    fn drain_once(&mut self, net: &mut Network) {
         let mut out = std::mem::take(&mut self.out);
         let mut polls = 0;
         loop {
@@ -456,7 +587,11 @@ impl<S: Storage> Phone<S> {
             let now = net.now();
             match self.client.poll_output(&mut out) {
                 Output::Transmit { flow, bytes } => match self.links.get(&flow.0) {
-                    Some(Link::Datagram { local, remote }) => {
+                    Some(Link::Datagram {
+                        direction: Direction::In,
+                        ..
+                    }) => core::panic!("{}: sends on {flow:?}, which only takes", self.name),
+                    Some(Link::Datagram { local, remote, .. }) => {
                         net.send_datagram(*local, *remote, bytes);
                     }
                     Some(Link::Stream { conn, .. }) => net.send_stream(*conn, Side::Client, bytes),
@@ -466,8 +601,10 @@ impl<S: Storage> Phone<S> {
                     let (id, transport, attempt) = (open.id, open.transport, open.attempt);
                     let purpose = open.purpose;
                     let list = self.hosts.get(open.host).cloned().unwrap_or_default();
-                    let remote = list.get(usize::from(attempt)).copied();
-                    self.open(net, id, transport, purpose, remote, now);
+                    let resolved = list.get(usize::from(attempt)).copied();
+                    let remote = open.remote.or(resolved);
+                    let port = open.local_port;
+                    self.open(net, id, transport, purpose, (port, remote), now);
                 }
                 Output::Close { flow, .. } => {
                     if let Some(Link::Stream { conn, .. }) = self.links.remove(&flow.0) {
@@ -477,6 +614,7 @@ impl<S: Storage> Phone<S> {
                 Output::Event(event) => {
                     let happened = Happened::from(event);
                     net.note(&self.name, note(&happened));
+                    self.platform(&happened);
                     self.events.push(happened);
                 }
                 Output::TooSmall { needed } => out.resize(needed, 0),
@@ -498,19 +636,39 @@ impl<S: Storage> Phone<S> {
         self.out = out;
     }
 
+    /// What card and IPsec of the device have to do with an event.
+    fn platform(&mut self, happened: &Happened) {
+        match happened {
+            Happened::SecurityOfferWanted | Happened::Challenge { aka: Some(_), .. } => {
+                self.asked.push(happened.clone());
+            }
+            Happened::InstallSecurity { set, ours, .. } => {
+                self.security.push((*set, ours.port_c));
+            }
+            Happened::DeleteSecurity(set) => {
+                let known = self.security.iter().position(|(known, _)| known == set);
+                assert!(known.is_some(), "{}: {set:?} is not installed", self.name);
+                self.security.retain(|(known, _)| known != set);
+            }
+            _ => {}
+        }
+    }
+
     fn open(
         &mut self,
         net: &mut Network,
         id: OpenId,
         transport: Transport,
         purpose: Purpose,
-        remote: Option<SocketAddr>,
+        (port, remote): (Option<u16>, Option<SocketAddr>),
         now: Instant,
     ) {
         let Some(remote) = remote else {
             let why = match purpose {
                 Purpose::Main => OpenFailure::NoMoreCandidates,
-                Purpose::LongRequests => OpenFailure::Unreachable,
+                Purpose::LongRequests | Purpose::Protected | Purpose::ProtectedIn => {
+                    OpenFailure::Unreachable
+                }
             };
             return self.client.flow_failed(now, id, why);
         };
@@ -519,17 +677,29 @@ impl<S: Storage> Phone<S> {
         }
         match transport {
             Transport::Udp => {
-                let local = SocketAddr::new(self.address, self.port);
-                self.port += 2;
+                let local = SocketAddr::new(self.address, port.unwrap_or(self.port));
+                if port.is_none() {
+                    self.port += 2;
+                }
+                let direction = match purpose {
+                    Purpose::Main | Purpose::LongRequests => Direction::Both,
+                    Purpose::Protected => Direction::Out,
+                    Purpose::ProtectedIn => Direction::In,
+                };
                 let flow = self.new_flow();
-                self.links.insert(flow.0, Link::Datagram { local, remote });
+                let link = Link::Datagram {
+                    local,
+                    remote,
+                    direction,
+                };
+                self.links.insert(flow.0, link);
                 let info = FlowInfo {
                     origin: Origin::Asked(id),
                     transport,
                     local,
                     remote,
                     verified: Verified::No,
-                    direction: Direction::Both,
+                    direction,
                 };
                 self.client.flow_opened(now, flow, &info);
             }
@@ -538,7 +708,11 @@ impl<S: Storage> Phone<S> {
                     Transport::Tls => LogTransport::Tls,
                     Transport::Udp | Transport::Tcp => LogTransport::Tcp,
                 };
-                let conn = net.connect(SocketAddr::new(self.address, 0), remote, kind);
+                let conn = net.connect(
+                    SocketAddr::new(self.address, port.unwrap_or(0)),
+                    remote,
+                    kind,
+                );
                 self.opening.insert(conn, (id, transport));
             }
         }
@@ -580,10 +754,28 @@ impl From<Event<'_>> for Happened {
             Event::Settings(change) => Happened::Settings(change),
             Event::RetrieveDeferred => Happened::RetrieveDeferred,
             Event::Watch { watch, change } => Happened::Watch(watch, change),
-            Event::Challenge { id, realm, .. } => Happened::Challenge {
+            Event::Challenge { id, realm, aka, .. } => Happened::Challenge {
                 id,
                 realm: text(realm),
+                aka,
             },
+            Event::SecurityOfferWanted { .. } => Happened::SecurityOfferWanted,
+            Event::InstallSecurity {
+                set,
+                suite,
+                ours,
+                theirs,
+                until,
+                ..
+            } => Happened::InstallSecurity {
+                set,
+                suite,
+                ours,
+                theirs,
+                until,
+            },
+            Event::ExtendSecurity { set, until, .. } => Happened::ExtendSecurity(set, until),
+            Event::DeleteSecurity { set, .. } => Happened::DeleteSecurity(set),
             Event::Mapped { address, .. } => Happened::Mapped(address),
             Event::OwnerMustRegister { feature_tag } => {
                 Happened::OwnerMustRegister(feature_tag.into())
@@ -641,13 +833,24 @@ fn note(happened: &Happened) -> String {
             SettingsChange::GivenUp(failure) => format!("settings given up: {failure}"),
         },
         Happened::RetrieveDeferred => "deferred messages have to be retrieved".into(),
+        Happened::Challenge {
+            realm, aka: None, ..
+        } => format!("asked for the secret of {realm}"),
+        Happened::Challenge { .. } => "asked for its card".into(),
+        Happened::SecurityOfferWanted => "asked for SPIs and ports".into(),
+        Happened::InstallSecurity { ours, theirs, .. } => {
+            format!("installs port {} to {}", ours.port_c, theirs.port_s)
+        }
+        Happened::ExtendSecurity(_, until) => {
+            format!("security until {} s", until.as_millis() / 1_000)
+        }
+        Happened::DeleteSecurity(_) => "deletes old security".into(),
         Happened::Watch(watch, change) => match change {
             WatchChange::Active => format!("watches {watch:?}"),
             WatchChange::Pending => format!("may not watch {watch:?} yet"),
             WatchChange::Failing(failure) => format!("watches {watch:?}, refresh: {failure}"),
             WatchChange::Ended { failure, .. } => format!("watches {watch:?} no more: {failure}"),
         },
-        Happened::Challenge { realm, .. } => format!("asked for the secret of {realm}"),
         Happened::Mapped(address) => format!("seen at {address}"),
         Happened::OwnerMustRegister(tag) => format!("needs {tag} in the registration"),
     }

@@ -73,7 +73,7 @@ pub(crate) fn ask(world: &mut World) -> Result<(), String> {
     let asked = |world: &World| {
         let mut events = world.phones[alice].events.iter();
         events.find_map(|event| match event {
-            Happened::Challenge { id, realm } if realm == "example.com" => Some(*id),
+            Happened::Challenge { id, realm, .. } if realm == "example.com" => Some(*id),
             _ => None,
         })
     };

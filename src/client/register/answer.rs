@@ -49,6 +49,10 @@ impl Engine<'_> {
         let path_id = request.path;
         self.forget_transaction(row);
         self.free_row(row);
+        self.drop_coming();
+        if self.agrees_again(status) {
+            return;
+        }
         let config = self.core.policy.registration();
         if status.code() == 423 {
             // RFC 3261 §10.2.8.
@@ -83,6 +87,7 @@ impl Engine<'_> {
         };
         self.forget_transaction(row);
         self.free_row(row);
+        self.drop_coming();
         self.fail_over(request.path, RegisterFailure::Timeout);
     }
 
@@ -127,6 +132,7 @@ impl Engine<'_> {
             PathState::Up { flow } => Some(flow),
             PathState::Down | PathState::Opening { .. } => None,
         };
+        self.drop_security();
         self.next_candidate(path_id);
         if let Some(flow) = flow {
             self.drop_flow(flow, CloseReason::NextCandidate);
@@ -134,7 +140,7 @@ impl Engine<'_> {
         self.reset_auth(path_id);
     }
 
-    pub(super) fn register_failed(&mut self, path_id: PathId, failed: RegisterFailure) {
+    pub(in crate::client) fn register_failed(&mut self, path_id: PathId, failed: RegisterFailure) {
         let others = self.other_flows(path_id);
         let (now, random) = (self.core.now, self.core.entropy.u32());
         let config = self.core.policy.registration();
@@ -157,6 +163,10 @@ impl Engine<'_> {
         let leaving = self
             .path(path_id)
             .is_some_and(|p| matches!(p.registration.state(), State::Deregistering { .. }));
+        if self.is_ims() && !leaving && !self.secured(granted) {
+            // Whoever sends it has not shown that he knows the card (TS 24.229 §5.1.1.2.2).
+            return self.give_up();
+        }
         if !leaving && granted > 0 {
             self.keep_facts(path_id, message);
         }
@@ -258,6 +268,7 @@ impl Engine<'_> {
         let route = self.keep_list(message, Name::ServiceRoute);
         let associated = self.keep_list(message, Name::PAssociatedUri);
         self.replace_facts(path_id, route, associated);
+        self.keep_path(message);
     }
 
     pub(super) fn replace_facts(
@@ -285,7 +296,11 @@ impl Engine<'_> {
     }
 
     /// Keeps a list of a 200, if that leaves room for a request and its next attempt.
-    fn keep_list(&mut self, message: &Message<'_>, name: Name) -> Option<Block> {
+    pub(in crate::client) fn keep_list(
+        &mut self,
+        message: &Message<'_>,
+        name: Name,
+    ) -> Option<Block> {
         message.header(name)?;
         let room = self
             .arena
@@ -383,7 +398,9 @@ impl Engine<'_> {
     fn start_second_path(&mut self, path_id: PathId, message: &Message<'_>) {
         let second = PathId(1);
         let idle = |path: &Path| path.registration.state() == State::Unregistered;
+        // On an IMS core there is one registration.
         if path_id == PathId(0)
+            && !self.is_ims()
             && self.core.policy.hops > 1
             && self.is_outbound()
             && requires_outbound(message)

@@ -22,7 +22,7 @@ use crate::wire::writer::{Hex, MessageWriter, NameAddr, Param, Text, Token, UriT
 impl Engine<'_> {
     pub(super) fn draft_register(&mut self, path_id: PathId) -> Option<(Block, Cuts)> {
         let path = self.path(path_id)?;
-        let flow = self.flow(self.main_flow(path_id)?)?;
+        let flow = self.flow(self.register_flow(path_id)?)?;
         let seconds = match path.registration.state() {
             State::Deregistering { .. } => 0,
             _ => path.registration.expires(),
@@ -144,13 +144,15 @@ impl Engine<'_> {
     fn shown(&self, path: &Path, flow: &Flow) -> SocketAddr {
         match path.mapped {
             Some(mapped) if self.rewrites(flow.transport) => mapped.into(),
-            Some(_) | None => flow.local,
+            Some(_) | None => self.given_out(flow.id, flow.local),
         }
     }
 
     /// Whether the Contact shows our address as the server sees it.
     pub(super) fn rewrites(&self, transport: Transport) -> bool {
         match self.core.policy.nat {
+            // TS 24.229 §5.1.1.2.2 b: it shows port-s.
+            _ if self.is_ims() => false,
             Nat::Rewrite => true,
             Nat::Auto => transport == Transport::Udp && !self.is_outbound(),
             Nat::Outbound | Nat::Leave => false,

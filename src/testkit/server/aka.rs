@@ -68,6 +68,11 @@ impl ImServer {
             .extend(vectors.iter().cloned());
     }
 
+    /// Forgets the challenges of a user that were not asked yet.
+    pub fn forget_vectors(&mut self, user: &str) {
+        self.vectors.remove(user);
+    }
+
     /// What cards said about sequence numbers: user and AUTS (RFC 3310 §3.4).
     pub fn synchronisations(&self) -> &[(String, Vec<u8>)] {
         &self.synchronisations
@@ -156,8 +161,9 @@ impl ImServer {
                 let right = get("nonce") == held.nonce && get("response") == proof(&password);
                 if !right {
                     self.note(format!("{}: wrong response", user.name));
-                    self.associations.retain(|known| known.id != held.id);
+                    // The answer still goes by the path it is about.
                     self.answer(now, incoming, 403, "Forbidden", &[]);
+                    self.associations.retain(|known| known.id != held.id);
                     return None;
                 }
                 if self.wants_rspauth() {

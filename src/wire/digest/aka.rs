@@ -28,6 +28,7 @@ use super::Quoted;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct AkaNonce {
     /// RAND, the random challenge.
     pub rand: [u8; 16],

@@ -1,0 +1,917 @@
+//! What is particular to an IMS core (3GPP TS 24.229): OMA IM 5.2.4-12 and 8.1.1-I.
+//!
+//! A registration begins unprotected. Before each REGISTER that may be challenged the platform is asked for the numbers
+//! of its offer (SPIs and ports). The 401 brings what the card is asked and what the P-CSCF takes of the offer
+//! ([`agree`]): the card answers, the platform installs a set of security associations and opens the path
+//! over them, and the REGISTER goes once more, by the new path. Its 200 makes the set the one in use; the set
+//! before lives until a message came by the new one and its own transactions have ended. What the path adds to
+//! requests and answers is written in [`put`]; identities and the restoration after a 504 are in [`restore`].
+//!
+//! There is one such registration, on path 0. RES, IK and CK are used while `answer` runs and never kept;
+//! what is kept is the response, which a refresh repeats (TS 24.229 §5.1.1.4.2).
+//!
+//! When to register and how long to wait stays with [`crate::sip::registration`]: the whole exchange is one
+//! REGISTER to it. What the platform has to do is marked in the state and told by `poll_output`, so no event can be lost.
+
+mod agree;
+mod put;
+mod restore;
+
+use core::net::IpAddr;
+
+use heapless::Deque;
+
+use crate::arena::Block;
+use crate::client::engine::{Engine, Role};
+use crate::client::event::{CloseReason, Event, Purpose};
+use crate::client::flows::{Flow, LongFlow, PathState, Told};
+use crate::client::requests::Step;
+use crate::client::slots::{Machine, Txn};
+use crate::config::{Core, SecurityFloor, Transport};
+use crate::error::CommandError;
+use crate::id::{FlowId, OpenId, PathId, SecurityId};
+use crate::limits::{MAX_ACCESS_NETWORK, MAX_MECHANISMS};
+use crate::sip::registration::{Failure as RegisterFailure, State};
+use crate::time::Instant;
+use crate::wire::digest::{Auts, Cnonce, Response};
+use crate::wire::header::{Ipsec3gpp, IpsecSuite};
+use crate::wire::name::Status;
+use crate::wire::writer::AccessNetworkInfo;
+
+/// The path of the one registration.
+const PATH: PathId = PathId(0);
+/// TS 24.229 §5.1.1.2.2: security associations live so much longer than the registration, in milliseconds.
+const LONGER: u64 = 30_000;
+/// TS 24.229 §7.8, reg-await-auth: how long the set of a challenge lives, in milliseconds.
+const AWAIT_AUTH: u64 = 240_000;
+/// Protected requests in a row without an answer that show that the associations are gone (§5.1.1.2.1: several).
+const UNANSWERED_MAX: u8 = 3;
+
+/// One side's numbers of an agreement on security (3GPP TS 33.203): those of the platform in
+/// `Client::security_offer`, both sides' in [`Event::InstallSecurity`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
+pub struct SecurityOffer {
+    /// The SPI of what comes in at the protected client port; 256 and more (RFC 4303 §2.1).
+    pub spi_c: u32,
+    /// The SPI of what comes in at the protected server port.
+    pub spi_s: u32,
+    /// The protected client port.
+    pub port_c: u16,
+    /// The protected server port.
+    pub port_s: u16,
+}
+
+impl SecurityOffer {
+    fn is_fit(&self) -> bool {
+        let spis = self.spi_c.min(self.spi_s) >= 256 && self.spi_c != self.spi_s;
+        spis && self.port_c != 0 && self.port_s != 0 && self.port_c != self.port_s
+    }
+
+    /// TS 24.229 §5.1.1.4.2, §5.1.1.5.3: SPIs and port-c are new.
+    fn renews(&self, before: &Self) -> bool {
+        let spis = [before.spi_c, before.spi_s];
+        self.port_c != before.port_c && !spis.contains(&self.spi_c) && !spis.contains(&self.spi_s)
+    }
+}
+
+impl From<Ipsec3gpp> for SecurityOffer {
+    fn from(element: Ipsec3gpp) -> Self {
+        let Ipsec3gpp {
+            spi_c,
+            spi_s,
+            port_c,
+            port_s,
+            ..
+        } = element;
+        Self {
+            spi_c,
+            spi_s,
+            port_c,
+            port_s,
+        }
+    }
+}
+
+/// The decisions of the integrator.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ImsPolicy {
+    suites: [Option<IpsecSuite>; MAX_MECHANISMS],
+    floor: SecurityFloor,
+    invalid_challenges: u8,
+}
+
+impl ImsPolicy {
+    pub(crate) fn new(core: Core<'_>) -> Option<Self> {
+        let Core::Ims(ims) = core else {
+            return None;
+        };
+        let mut suites = [None; MAX_MECHANISMS];
+        for (place, suite) in suites.iter_mut().zip(ims.mechanisms) {
+            *place = Some(*suite);
+        }
+        Some(Self {
+            suites,
+            floor: ims.floor,
+            invalid_challenges: ims.invalid_challenges,
+        })
+    }
+
+    fn suites(&self) -> impl Iterator<Item = IpsecSuite> {
+        self.suites.into_iter().flatten()
+    }
+}
+
+/// What the platform is waited for, before a REGISTER is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    Nothing,
+    /// The numbers of the next offer.
+    Offer {
+        until: Instant,
+        told: Told,
+    },
+}
+
+/// What the Authorization of the next REGISTER says.
+#[derive(Clone, Copy, Debug)]
+enum Saying {
+    /// Nothing but who we are (TS 24.229 §5.1.1.2.2 a).
+    First,
+    /// The last response, to the last nonce (§5.1.1.4.2 a).
+    Proof,
+    /// AUTS (§5.1.1.5.3).
+    SyncFailure(Auts),
+    /// An empty response (§5.1.1.5.3).
+    MacFailure,
+}
+
+/// A flow of a set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// Not there, or not needed.
+    None,
+    Opening {
+        open: OpenId,
+        told: Told,
+    },
+    Up(FlowId),
+}
+
+impl Way {
+    fn is(self, flow: FlowId) -> bool {
+        self == Self::Up(flow)
+    }
+
+    const fn flow(self) -> Option<FlowId> {
+        match self {
+            Self::Up(flow) => Some(flow),
+            Self::None | Self::Opening { .. } => None,
+        }
+    }
+}
+
+/// How far a set is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// The card has not answered: nothing is installed.
+    Challenged,
+    /// For the REGISTER that answers the challenge.
+    Temporary,
+    /// For everything.
+    InUse,
+    /// For what is under way on it; the other one is in use.
+    Retiring(Heard),
+}
+
+/// Whether a message came by the set that follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heard {
+    No,
+    Yes,
+}
+
+/// What the platform has not been told of a set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum News {
+    None,
+    Install,
+    Extend,
+}
+
+/// A set of security associations.
+#[derive(Clone, Copy, Debug)]
+struct Set {
+    id: SecurityId,
+    stage: Stage,
+    news: News,
+    suite: IpsecSuite,
+    ours: SecurityOffer,
+    theirs: SecurityOffer,
+    /// The P-CSCF.
+    server: IpAddr,
+    transport: Transport,
+    /// The Security-Server list, byte for byte.
+    list: Block,
+    /// What we send on, and, over a connection, receive.
+    out: Way,
+    /// Over UDP: what the P-CSCF sends on.
+    back: Way,
+    until: Instant,
+}
+
+impl Set {
+    /// A connection that the P-CSCF opened: from its port-c to our port-s.
+    fn accepts(&self, flow: &Flow) -> bool {
+        flow.local.port() == self.ours.port_s
+            && flow.remote.port() == self.theirs.port_c
+            && flow.remote.ip() == self.server
+    }
+}
+
+/// Which of the sets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Which {
+    Current,
+    Other,
+}
+
+/// The registration on an IMS core.
+pub(crate) struct ImsState {
+    wanted: Wanted,
+    /// What the last REGISTER offered.
+    offer: Option<SecurityOffer>,
+    saying: Saying,
+    /// The last response; RES is not kept.
+    proof: Option<Response>,
+    cnonce: Cnonce,
+    /// The last challenge.
+    challenge: Option<Block>,
+    /// Invalid challenges in a row.
+    invalid: u8,
+    /// Agreements that the server wanted anew, in a row.
+    renewed: u8,
+    /// Protected requests in a row that nobody answered.
+    unanswered: u8,
+    /// The one in use.
+    current: Option<Set>,
+    /// The one that comes, or the one before.
+    other: Option<Set>,
+    /// Sets that the platform was told to install, and not yet to delete.
+    deleted: Deque<SecurityId, 4>,
+    /// Path of the last 200, to recognise a 504 by (TS 24.229 §5.1.2A.1.6).
+    path: Option<Block>,
+    /// P-Access-Network-Info.
+    access: Option<Block>,
+}
+
+impl ImsState {
+    pub(crate) const NEW: Self = Self {
+        wanted: Wanted::Nothing,
+        offer: None,
+        saying: Saying::First,
+        proof: None,
+        cnonce: Cnonce(0),
+        challenge: None,
+        invalid: 0,
+        renewed: 0,
+        unanswered: 0,
+        current: None,
+        other: None,
+        deleted: Deque::new(),
+        path: None,
+        access: None,
+    };
+
+    fn set(&self, which: Which) -> Option<&Set> {
+        match which {
+            Which::Current => self.current.as_ref(),
+            Which::Other => self.other.as_ref(),
+        }
+    }
+
+    fn set_mut(&mut self, which: Which) -> Option<&mut Set> {
+        match which {
+            Which::Current => self.current.as_mut(),
+            Which::Other => self.other.as_mut(),
+        }
+    }
+
+    /// The set for the REGISTER that answers a challenge.
+    fn coming(&self) -> Option<&Set> {
+        let coming = |set: &&Set| matches!(set.stage, Stage::Challenged | Stage::Temporary);
+        self.other.as_ref().filter(coming)
+    }
+
+    /// When something of this is over.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let wanted = match self.wanted {
+            Wanted::Nothing => None,
+            Wanted::Offer { until, .. } => Some(until),
+        };
+        let sets = [&self.current, &self.other].into_iter().flatten();
+        // The request that waits for the card has its own.
+        let until = sets
+            .filter(|set| set.stage != Stage::Challenged)
+            .map(|set| set.until);
+        until.chain(wanted).min()
+    }
+
+    #[cfg(feature = "testkit")]
+    pub(crate) fn blocks(&self) -> impl Iterator<Item = Option<Block>> {
+        let list = |set: &Option<Set>| set.as_ref().map(|set| set.list);
+        [
+            self.challenge,
+            self.path,
+            self.access,
+            list(&self.current),
+            list(&self.other),
+        ]
+        .into_iter()
+    }
+}
+
+impl Engine<'_> {
+    pub(crate) fn is_ims(&self) -> bool {
+        self.core.policy.ims.is_some()
+    }
+
+    /// Whether a flow that nobody asked for would come between: there is a protected path.
+    pub(crate) fn has_security(&self) -> bool {
+        self.core.ims.current.is_some() || self.core.ims.other.is_some()
+    }
+
+    // In: what the platform says.
+
+    /// `Client::security_offer`.
+    pub(crate) fn security_offer(
+        &mut self,
+        path: PathId,
+        offer: SecurityOffer,
+    ) -> Result<(), CommandError> {
+        let ims = &self.core.ims;
+        if path != PATH || ims.wanted == Wanted::Nothing {
+            return Err(CommandError::WrongState);
+        }
+        let fits_set = |set: &Set| offer.renews(&set.ours) && offer.port_s == set.ours.port_s;
+        let fits = ims.current.as_ref().is_none_or(fits_set)
+            && ims.other.as_ref().is_none_or(fits_set)
+            && ims.offer.is_none_or(|last| offer.renews(&last));
+        if !offer.is_fit() || !fits {
+            return Err(CommandError::SecurityOffer);
+        }
+        self.core.ims.wanted = Wanted::Nothing;
+        self.core.ims.offer = Some(offer);
+        self.queue_register(PATH);
+        Ok(())
+    }
+
+    /// `Client::access_network`.
+    pub(crate) fn access_network(&mut self, value: &str) -> Result<(), CommandError> {
+        if !self.is_ims() {
+            return Err(CommandError::WrongState);
+        }
+        let block = if value.is_empty() {
+            None
+        } else {
+            let value = AccessNetworkInfo::new(value).map_err(|_| CommandError::Text)?;
+            let value = value.as_str().as_bytes();
+            if value.len() > MAX_ACCESS_NETWORK {
+                return Err(CommandError::Text);
+            }
+            let block = self.arena.alloc(value);
+            Some(block.map_err(crate::client::engine::full)?)
+        };
+        if let Some(old) = core::mem::replace(&mut self.core.ims.access, block) {
+            self.arena.free(old);
+        }
+        Ok(())
+    }
+
+    // Registration.
+
+    /// A REGISTER is wanted. A first one goes unprotected (TS 24.229 §5.1.1.2.1); one for a binding that stands goes by
+    /// the protected path, with the last response (§5.1.1.4.2).
+    pub(crate) fn begin_register(&mut self, path_id: PathId) {
+        self.drop_coming();
+        self.core.ims.invalid = 0;
+        let first = self
+            .path(path_id)
+            .is_some_and(|path| matches!(path.registration.state(), State::Registering { .. }));
+        if first && self.core.ims.current.is_some() {
+            self.drop_security();
+            if let Some(path) = self.path_mut(path_id) {
+                // The new flow takes this REGISTER up.
+                path.failover = Some(RegisterFailure::TransportFailed);
+            }
+            return self.open_main(path_id);
+        }
+        self.core.ims.saying = Saying::Proof;
+        if self.core.ims.current.is_none() {
+            self.core.ims.saying = Saying::First;
+            self.core.ims.proof = None;
+            if let Some(block) = self.core.ims.challenge.take() {
+                self.arena.free(block);
+            }
+        }
+        self.want_offer();
+    }
+
+    /// Asks the platform for the numbers of the next Security-Client. The same wait as for a card bounds it.
+    fn want_offer(&mut self) {
+        let wait = u64::from(self.core.policy.answer_timeout).saturating_mul(1_000);
+        self.core.ims.wanted = Wanted::Offer {
+            until: self.core.now.after(wait),
+            told: Told::No,
+        };
+    }
+
+    /// The REGISTER that waited for the platform, or for a protected path, is not wanted any more.
+    pub(crate) fn forget_offer(&mut self) {
+        self.core.ims.wanted = Wanted::Nothing;
+    }
+
+    /// The flow for a REGISTER: the path that a challenge brought, else the one in use.
+    pub(crate) fn register_flow(&self, path: PathId) -> Option<FlowId> {
+        let coming = self.core.ims.coming().and_then(|set| set.out.flow());
+        coming.or_else(|| self.main_flow(path))
+    }
+
+    /// This attempt will come to nothing: the next one has a new Call-ID (TS 24.229 §5.1.1.5.1).
+    pub(crate) fn give_up(&mut self) {
+        self.drop_register(PATH);
+        self.drop_coming();
+        self.renew_call_id();
+        if let Some(status) = Status::new(494) {
+            let failed = RegisterFailure::Status {
+                status,
+                retry_after: None,
+            };
+            self.register_failed(PATH, failed);
+        }
+    }
+
+    fn renew_call_id(&mut self) {
+        let (call_id, tag) = (self.core.entropy.u64(), self.core.entropy.u64());
+        if let Some(path) = self.path_mut(PATH) {
+            path.call_id = call_id;
+            path.tag = tag;
+        }
+    }
+
+    /// The registration is worth nothing any more, and an initial one is made at once.
+    fn start_again(&mut self) {
+        if self.core.role != Role::Registrant {
+            return;
+        }
+        self.drop_register(PATH);
+        self.renew_call_id();
+        let Some(path) = self.path_mut(PATH) else {
+            return;
+        };
+        // As after a change of the network: no flow and no association is of use.
+        let step = path.registration.network_changed();
+        self.registration_step(PATH, step);
+    }
+
+    /// RFC 3329 §2.3.1: 494 (and 421) asks for a new agreement. Once that is done at once; says whether it is.
+    pub(crate) fn agrees_again(&mut self, status: Status) -> bool {
+        if !self.is_ims() || !matches!(status.code(), 421 | 494) || self.core.ims.renewed > 0 {
+            return false;
+        }
+        self.core.ims.renewed = 1;
+        self.start_again();
+        true
+    }
+
+    /// What a 200 to REGISTER does to the sets; says whether it can be believed.
+    pub(crate) fn secured(&mut self, granted: u32) -> bool {
+        let proved = self
+            .core
+            .ims
+            .coming()
+            .is_some_and(|set| set.stage == Stage::Temporary);
+        if proved && granted > 0 {
+            self.promote();
+        } else {
+            self.drop_coming();
+        }
+        let ims = &mut self.core.ims;
+        let Some(set) = &mut ims.current else {
+            return proved;
+        };
+        ims.renewed = 0;
+        ims.unanswered = 0;
+        // TS 24.229 §5.1.1.2.2: the longer of the old life and that of the registration.
+        let until = self.core.now.after(
+            u64::from(granted)
+                .saturating_mul(1_000)
+                .saturating_add(LONGER),
+        );
+        let temporary = set.stage == Stage::Temporary;
+        set.stage = Stage::InUse;
+        if granted > 0 && (temporary || until > set.until) {
+            set.until = until;
+            set.news = match set.news {
+                News::Install => News::Install,
+                News::None | News::Extend => News::Extend,
+            };
+        }
+        true
+    }
+
+    /// The set that came is in use now, and its path the main one.
+    fn promote(&mut self) {
+        let Some(set) = self.core.ims.other.take() else {
+            return;
+        };
+        let old = self.core.ims.current.replace(set);
+        let main = self.main_flow(PATH);
+        let Some(path) = self.path_mut(PATH) else {
+            return;
+        };
+        if let Some(flow) = set.out.flow() {
+            path.state = PathState::Up { flow };
+        }
+        let long = core::mem::replace(&mut path.long, LongFlow::None);
+        if let LongFlow::Open { flow } = long {
+            self.drop_flow(flow, CloseReason::NotNeeded);
+        }
+        match old {
+            // Its requests and answers end on it.
+            Some(old) => {
+                self.core.ims.other = Some(Set {
+                    stage: Stage::Retiring(Heard::No),
+                    ..old
+                });
+            }
+            None => {
+                if let Some(main) = main {
+                    self.drop_flow(main, CloseReason::NotNeeded);
+                }
+            }
+        }
+    }
+
+    // Flows.
+
+    /// What a flow was asked for, if it is one of a set.
+    pub(crate) fn protected_opening(&self, id: OpenId) -> Option<Purpose> {
+        let of = |way: Way| matches!(way, Way::Opening { open, .. } if open == id);
+        let set = self.core.ims.other.as_ref()?;
+        if of(set.out) {
+            Some(Purpose::Protected)
+        } else if of(set.back) {
+            Some(Purpose::ProtectedIn)
+        } else {
+            None
+        }
+    }
+
+    /// A flow of the set that comes is open. With the last one the REGISTER goes.
+    pub(crate) fn protected_opened(&mut self, purpose: Purpose, flow: FlowId) {
+        let Some(set) = &mut self.core.ims.other else {
+            return;
+        };
+        match purpose {
+            Purpose::ProtectedIn => set.back = Way::Up(flow),
+            Purpose::Protected | Purpose::Main | Purpose::LongRequests => set.out = Way::Up(flow),
+        }
+        let (out, back) = (set.out, set.back);
+        let Some(out) = out.flow() else { return };
+        match back {
+            Way::None => {}
+            Way::Opening { .. } => return,
+            Way::Up(back) => {
+                // TS 24.229 §5.1.1.2.2: answers go from port-c to port-s.
+                if let Some(flow) = self.flow_mut(back) {
+                    flow.answers = out;
+                }
+            }
+        }
+        self.queue_register(PATH);
+    }
+
+    /// A flow of the set that comes cannot be opened.
+    pub(crate) fn protected_failed(&mut self) {
+        self.give_up();
+    }
+
+    /// Whether a connection that was accepted belongs to a set.
+    pub(crate) fn accepts(&self, info: &crate::client::event::FlowInfo) -> bool {
+        let sets = [&self.core.ims.current, &self.core.ims.other];
+        sets.into_iter().flatten().any(|set| {
+            set.stage != Stage::Challenged
+                && info.local.port() == set.ours.port_s
+                && info.remote.port() == set.theirs.port_c
+                && info.remote.ip() == set.server
+        })
+    }
+
+    /// The set that a flow belongs to.
+    fn set_of(&self, id: FlowId) -> Option<Which> {
+        let ims = &self.core.ims;
+        let long = self.path(PATH).map(|path| path.long);
+        let flow = self.flow(id);
+        let has = |set: &Set| {
+            set.out.is(id) || set.back.is(id) || flow.is_some_and(|flow| set.accepts(flow))
+        };
+        if let Some(set) = &ims.current
+            && (has(set) || long == Some(LongFlow::Open { flow: id }))
+        {
+            return Some(Which::Current);
+        }
+        let other = ims.other.as_ref().filter(|set| has(set));
+        other.map(|_| Which::Other)
+    }
+
+    /// Whether what comes by a flow of a path is not believed: on an IMS core only a protected one is trusted.
+    pub(crate) fn is_unprotected(&self, id: FlowId) -> bool {
+        self.is_ims() && self.core.role != Role::Adopted && self.set_of(id).is_none()
+    }
+
+    /// A message came by this flow: the set before is needed no longer, once its transactions have ended.
+    pub(crate) fn heard(&mut self, flow: FlowId) {
+        if self.set_of(flow) == Some(Which::Current)
+            && let Some(set) = &mut self.core.ims.other
+            && let Stage::Retiring(heard) = &mut set.stage
+        {
+            *heard = Heard::Yes;
+        }
+    }
+
+    /// Whether `heard` has something to learn.
+    pub(crate) fn listens(&self) -> bool {
+        let other = self.core.ims.other.as_ref();
+        other.is_some_and(|set| set.stage == Stage::Retiring(Heard::No))
+    }
+
+    /// A flow was lost: what it takes with it. `true`: it was of the path in use.
+    pub(crate) fn protected_gone(&mut self, id: FlowId) -> ProtectedLoss {
+        match self.set_of_lost(id) {
+            None => ProtectedLoss::None,
+            Some(Which::Current) => {
+                self.drop_coming();
+                self.drop_set(Which::Current);
+                self.drop_set(Which::Other);
+                ProtectedLoss::Path
+            }
+            Some(Which::Other) => {
+                if self.core.ims.coming().is_some() {
+                    self.give_up();
+                } else {
+                    self.drop_set(Which::Other);
+                }
+                ProtectedLoss::Other
+            }
+        }
+    }
+
+    /// As `set_of`, for a flow that is not in the table any more; one that was accepted takes nothing with it.
+    fn set_of_lost(&self, id: FlowId) -> Option<Which> {
+        let has = |set: &Set| set.out.is(id) || set.back.is(id);
+        let ims = &self.core.ims;
+        if ims.current.as_ref().is_some_and(has) {
+            return Some(Which::Current);
+        }
+        let other = ims.other.as_ref().filter(|set| has(set));
+        other.map(|_| Which::Other)
+    }
+
+    /// Whether the first flow of a registration has done its part: the protected one is being made.
+    pub(crate) fn outlives_main(&self) -> bool {
+        self.core.ims.coming().is_some()
+    }
+
+    // Ends.
+
+    /// The set that comes will not be used.
+    pub(crate) fn drop_coming(&mut self) {
+        if self.core.ims.coming().is_some() {
+            self.drop_set(Which::Other);
+        }
+    }
+
+    /// No set is of use any more.
+    pub(crate) fn drop_security(&mut self) {
+        self.core.ims.wanted = Wanted::Nothing;
+        if self.core.ims.current.is_none() && self.core.ims.other.is_none() {
+            return;
+        }
+        self.drop_set(Which::Other);
+        self.drop_set(Which::Current);
+    }
+
+    fn drop_set(&mut self, which: Which) {
+        let ims = &mut self.core.ims;
+        let Some(set) = (match which {
+            Which::Current => ims.current.take(),
+            Which::Other => ims.other.take(),
+        }) else {
+            return;
+        };
+        note!(info, "security {} is over", set.id.0);
+        let told = set.stage != Stage::Challenged && set.news != News::Install;
+        if told && ims.deleted.push_back(set.id).is_err() {
+            // Four at once are more than there are without a drain between them.
+            count!(self, events_lost);
+        }
+        self.arena.free(set.list);
+        if let Some(path) = self.path_mut(PATH) {
+            if let PathState::Up { flow } = path.state
+                && set.out.is(flow)
+            {
+                path.state = PathState::Down;
+            }
+            if which == Which::Current
+                && let LongFlow::Open { flow } = core::mem::replace(&mut path.long, LongFlow::None)
+            {
+                self.drop_flow(flow, CloseReason::NotNeeded);
+            }
+        }
+        while let Some(id) = self
+            .core
+            .flows
+            .iter()
+            .find(|flow| set.out.is(flow.id) || set.back.is(flow.id) || set.accepts(flow))
+            .map(|flow| flow.id)
+        {
+            self.drop_flow(id, CloseReason::NotNeeded);
+        }
+    }
+
+    /// Whether a transaction still goes by a set.
+    fn is_busy(&self, set: &Set) -> bool {
+        let on = |txn: &&Txn| {
+            set.out.is(txn.flow)
+                || set.back.is(txn.flow)
+                || self.flow(txn.flow).is_some_and(|flow| set.accepts(flow))
+        };
+        // One that only absorbs what may still come is over.
+        let open = |txn: &Txn| {
+            !matches!(
+                txn.machine,
+                Machine::Client { request: None, .. } | Machine::Free
+            )
+        };
+        self.txns.iter().filter(on).any(open)
+    }
+
+    /// What is over by the clock, or because nothing is under way on it any more.
+    pub(crate) fn step_ims(&mut self) -> Step {
+        if !self.is_ims() {
+            return Step::Nothing;
+        }
+        let now = self.core.now;
+        if let Wanted::Offer { until, .. } = self.core.ims.wanted
+            && until <= now
+        {
+            self.core.ims.wanted = Wanted::Nothing;
+            self.give_up();
+            return Step::Done;
+        }
+        if let Some(set) = self.core.ims.other {
+            match set.stage {
+                Stage::Retiring(heard) => {
+                    if set.until <= now || heard == Heard::Yes && !self.is_busy(&set) {
+                        self.drop_set(Which::Other);
+                        return Step::Done;
+                    }
+                }
+                Stage::Temporary if set.until <= now => {
+                    self.give_up();
+                    return Step::Done;
+                }
+                Stage::Temporary | Stage::Challenged | Stage::InUse => {}
+            }
+        }
+        if let Some(set) = self.core.ims.current
+            && set.until <= now
+        {
+            match set.out.flow() {
+                Some(flow) => self.fail_flow(flow, CloseReason::NotNeeded),
+                None => self.drop_security(),
+            }
+            return Step::Done;
+        }
+        Step::Nothing
+    }
+
+    // Out: what the platform is told.
+
+    /// The next thing that the platform has to know.
+    pub(crate) fn security_news(&mut self) -> Option<Event<'static>> {
+        if !self.is_ims() {
+            return None;
+        }
+        let ims = &mut self.core.ims;
+        if let Some(set) = ims.deleted.pop_front() {
+            return Some(Event::DeleteSecurity { path: PATH, set });
+        }
+        for which in [Which::Other, Which::Current] {
+            let Some(set) = ims.set_mut(which) else {
+                continue;
+            };
+            match core::mem::replace(&mut set.news, News::None) {
+                News::None => {}
+                News::Install => {
+                    return Some(Event::InstallSecurity {
+                        path: PATH,
+                        set: set.id,
+                        suite: set.suite,
+                        ours: set.ours,
+                        theirs: set.theirs,
+                        server: set.server,
+                        until: set.until,
+                    });
+                }
+                News::Extend => {
+                    return Some(Event::ExtendSecurity {
+                        path: PATH,
+                        set: set.id,
+                        until: set.until,
+                    });
+                }
+            }
+        }
+        match &mut ims.wanted {
+            Wanted::Offer {
+                told: told @ Told::No,
+                ..
+            } => {
+                *told = Told::Yes;
+                Some(Event::SecurityOfferWanted { path: PATH })
+            }
+            Wanted::Offer { .. } | Wanted::Nothing => None,
+        }
+    }
+
+    /// A flow of the set that comes that the driver was not asked for yet; it counts as asked for.
+    pub(crate) fn protected_untold(&mut self) -> Option<Purpose> {
+        let set = self.core.ims.other.as_mut()?;
+        for (way, purpose) in [
+            (&mut set.out, Purpose::Protected),
+            (&mut set.back, Purpose::ProtectedIn),
+        ] {
+            if let Way::Opening {
+                told: told @ Told::No,
+                ..
+            } = way
+            {
+                *told = Told::Yes;
+                return Some(purpose);
+            }
+        }
+        None
+    }
+
+    /// Where a protected flow leads: its id, its transport, our port, and the P-CSCF's address and port.
+    pub(crate) fn protected_way(&self, purpose: Purpose) -> Option<ProtectedWay> {
+        let ims = &self.core.ims;
+        let (set, way, ours, theirs) = match purpose {
+            Purpose::Main => return None,
+            Purpose::Protected => {
+                let set = ims.other.as_ref()?;
+                (set, set.out, set.ours.port_c, set.theirs.port_s)
+            }
+            Purpose::ProtectedIn => {
+                let set = ims.other.as_ref()?;
+                (set, set.back, set.ours.port_s, set.theirs.port_c)
+            }
+            // The associations are for these ports, whatever the transport (TS 33.203).
+            Purpose::LongRequests => {
+                let set = ims.current.as_ref()?;
+                (set, Way::None, set.ours.port_c, set.theirs.port_s)
+            }
+        };
+        Some(ProtectedWay {
+            open: match way {
+                Way::Opening { open, .. } => Some(open),
+                Way::None | Way::Up(_) => None,
+            },
+            transport: set.transport,
+            local_port: ours,
+            remote: (set.server, theirs).into(),
+        })
+    }
+}
+
+/// What the loss of a flow means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ProtectedLoss {
+    /// It was not of a set.
+    None,
+    /// The path in use is gone.
+    Path,
+    /// Another path is gone, and that has been dealt with.
+    Other,
+}
+
+/// Where a protected flow leads.
+pub(crate) struct ProtectedWay {
+    pub(crate) open: Option<OpenId>,
+    pub(crate) transport: Transport,
+    pub(crate) local_port: u16,
+    pub(crate) remote: core::net::SocketAddr,
+}

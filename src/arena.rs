@@ -42,8 +42,9 @@ impl Span {
     pub(crate) const FREE: Self = Self {
         start: 0,
         len: 0,
-        previous: NIL,
-        next: NIL,
+        // Nobody follows the links of a free row; all zeros, a `static` table takes no flash.
+        previous: 0,
+        next: 0,
         generation: 0,
     };
 
@@ -59,6 +60,7 @@ impl Span {
 /// What an arena knows beside its spans.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ArenaState {
+    /// The ends of the list, inverted: no span is zero, so that an empty arena is all zeros.
     first: u16,
     last: u16,
     blocks: u16,
@@ -68,8 +70,8 @@ pub(crate) struct ArenaState {
 impl ArenaState {
     /// The state of an empty arena.
     pub(crate) const EMPTY: Self = Self {
-        first: NIL,
-        last: NIL,
+        first: !NIL,
+        last: !NIL,
         blocks: 0,
         used: 0,
     };
@@ -246,11 +248,11 @@ impl<'a> Arena<'a> {
         span.generation = span.generation.wrapping_add(1);
         match self.spans.get_mut(usize::from(previous)) {
             Some(span) => span.next = next,
-            None => self.state.first = next,
+            None => self.state.first = !next,
         }
         match self.spans.get_mut(usize::from(next)) {
             Some(span) => span.previous = previous,
-            None => self.state.last = previous,
+            None => self.state.last = !previous,
         }
         self.state.used = self.state.used.saturating_sub(len);
         self.state.blocks = self.state.blocks.saturating_sub(1);
@@ -279,7 +281,7 @@ impl<'a> Arena<'a> {
 
     /// Puts a row to the end of the list.
     fn link(&mut self, index: u16, start: u32, len: u32) -> Block {
-        let last = self.state.last;
+        let last = !self.state.last;
         let mut generation = core::num::NonZeroU16::MIN;
         if let Some(span) = self.spans.get_mut(usize::from(index)) {
             generation |= span.generation;
@@ -293,9 +295,9 @@ impl<'a> Arena<'a> {
         }
         match self.spans.get_mut(usize::from(last)) {
             Some(span) => span.next = index,
-            None => self.state.first = index,
+            None => self.state.first = !index,
         }
-        self.state.last = index;
+        self.state.last = !index;
         self.state.blocks = self.state.blocks.saturating_add(1);
         self.state.used = self.state.used.saturating_add(len);
         Block { index, generation }
@@ -304,14 +306,14 @@ impl<'a> Arena<'a> {
     /// Where the tail begins.
     fn top(&self) -> usize {
         self.spans
-            .get(usize::from(self.state.last))
+            .get(usize::from(!self.state.last))
             .map_or(0, |span| span.end())
     }
 
     /// Moves the blocks down over the holes.
     fn compact(&mut self) {
         let mut to = 0_u32;
-        let mut index = self.state.first;
+        let mut index = !self.state.first;
         while let Some(span) = self.spans.get_mut(usize::from(index)) {
             let gap = span.start.saturating_sub(to) as usize;
             let region = self.bytes.get_mut(to as usize..span.end());

@@ -111,6 +111,13 @@ step_firmware() {
 	FW_QUIET=1 firmware/check.sh
 }
 
+step_counts() {
+	cd benches/peers
+	# the references and this crate, without the peers
+	cargo build --release --no-default-features
+	./counts.sh
+}
+
 step_fuzz() {
 	local target runs
 	# without the sanitizer: the crate has no unsafe code, and this is nine times as fast

@@ -201,6 +201,17 @@ pub enum DisplayReports {
     Off,
 }
 
+/// Whether the client has the network tell it what changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
+pub enum Watching {
+    /// It does not subscribe.
+    Off,
+    /// It subscribes.
+    On,
+}
+
 /// The OMA release that User-Agent names (Appendix F.1).
 ///
 /// `IM-client/OMA1.0` was found in public clients; `IM-client/OMA2.0` is reconstructed.
@@ -303,6 +314,12 @@ pub struct Config<'a> {
     /// How the settings are refreshed: without a body, as RFC 3903 §4.3 demands, or with the
     /// document again for a server that insists.
     pub settings_refresh: RefreshForm,
+    /// Whether the client subscribes to its own registration (RFC 3680), to hear when the network
+    /// ends or shortens it. Off by default.
+    pub watch_registration: Watching,
+    /// Whether it subscribes to the settings of the user (RFC 4354 §5.11), to hear what another
+    /// device publishes. Off by default.
+    pub watch_settings: Watching,
     /// The first half of every branch and Contact user, so that a gateway can tell its clients
     /// apart on one socket (see [`route_key`](crate::client::route_key)).
     pub key: u32,
@@ -345,6 +362,8 @@ impl<'a> Config<'a> {
             settings_dialect: Dialect::RECONSTRUCTED,
             settings_poc: PocSettings::UNSAID,
             settings_refresh: RefreshForm::Empty,
+            watch_registration: Watching::Off,
+            watch_settings: Watching::Off,
             key: 0,
         }
     }

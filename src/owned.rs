@@ -33,7 +33,7 @@ use smallvec::SmallVec;
 use crate::client::{
     Client, CloseReason, Deadline, Event, IncomingMessage, Item, Open, Output, Purpose,
     RegistrationChange, Report, ReportOutcome, SendOutcome, SettingsChange, SettingsOutcome,
-    TextCheck, Trust, Validity, Wanted,
+    TextCheck, Trust, Validity, Wanted, Watch, WatchChange,
 };
 use crate::config::Transport;
 use crate::error::Failure;
@@ -253,6 +253,10 @@ pub enum OwnedEvent {
     },
     Settings(SettingsChange),
     RetrieveDeferred,
+    Watch {
+        watch: Watch,
+        change: WatchChange,
+    },
     Challenge {
         id: ChallengeId,
         user: Bytes,
@@ -313,6 +317,7 @@ impl From<Event<'_>> for OwnedEvent {
             Event::SettingsDone { id, outcome } => Self::SettingsDone { id, outcome },
             Event::Settings(change) => Self::Settings(change),
             Event::RetrieveDeferred => Self::RetrieveDeferred,
+            Event::Watch { watch, change } => Self::Watch { watch, change },
             Event::Challenge {
                 id,
                 user,

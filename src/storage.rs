@@ -7,9 +7,10 @@
 //!
 //! # In firmware
 //!
-//! The memory is a `static` that is taken once, with the macro or cell of your platform
-//! (`cortex_m::singleton!`, `static_cell::StaticCell`); the client borrows it for ever. There is no
-//! allocator, and the stack holds only the client without its storage.
+//! The memory is a `static` that is taken once, and the client borrows it for ever: a `static mut` in
+//! the `entry` of `cortex-m-rt`, a `static_cell::ConstStaticCell`. There is no allocator, and the
+//! stack holds only the client without its storage. What moves a value into its place at run time
+//! (`cortex_m::singleton!`, `StaticCell::init`) works as well, but makes it on the stack first.
 //!
 //! ```
 //! use oma_im::Client;
@@ -69,7 +70,7 @@ use crate::client::slots::{Awaited, Echo, Request, Seen, Ticket, Txn};
 use crate::time::Instant;
 
 /// A phone with 64 KiB of memory.
-pub type Small = Inline<8, 132, 5120>;
+pub type Small = Inline<8, 100, 5120>;
 
 /// A client on a computer or in a gateway.
 pub type Standard = Inline<32, 256, 32_768>;

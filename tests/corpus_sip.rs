@@ -8,7 +8,7 @@
 
 mod common;
 
-use common::{Case, cases};
+use common::{Case, case, cases};
 use oma_im::wire::error::{ParseError, ParseErrorKind};
 use oma_im::wire::framer::{Frame, Framer, Limits};
 use oma_im::wire::message::{MAX_HEAD, MAX_HEADERS, Message, StartLine};
@@ -121,7 +121,7 @@ fn ours(case: &Case) -> bool {
 }
 
 fn torture_case(id: &str) {
-    let case = cases("sip").into_iter().find(|case| case.id == id).unwrap();
+    let case = case("sip", id);
     let verdict = judge(&case.bytes);
     match case.expect.as_str() {
         "accept" => assert_eq!(verdict, Ok(()), "{}", case.why),
@@ -176,13 +176,7 @@ fn every_row_has_its_verdict() {
 // RFC 3261 §8.1.3.3, §8.2.2.1: what only the end of the way holds against a message.
 #[test]
 fn the_end_of_the_way_refuses_several_via_and_unknown_schemes() {
-    let find = |id: &str| {
-        cases("sip")
-            .into_iter()
-            .find(|case| case.id == id)
-            .unwrap()
-            .bytes
-    };
+    let find = |id: &str| case("sip", id).bytes;
     let kind = |id: &str| {
         Message::parse(&find(id))
             .unwrap()

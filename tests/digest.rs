@@ -621,6 +621,44 @@ fn the_server_proves_itself() {
     }
 }
 
+// RFC 7616 §6.1, RFC 3310 §3.1, RFC 4169 §2.1
+#[test]
+fn every_algorithm_has_its_name_and_is_read_in_any_case() {
+    for (algorithm, name) in [
+        (Algorithm::Md5, "MD5"),
+        (Algorithm::Md5Sess, "MD5-sess"),
+        (Algorithm::Sha256, "SHA-256"),
+        (Algorithm::Sha256Sess, "SHA-256-sess"),
+        (Algorithm::AkaV1Md5, "AKAv1-MD5"),
+        (Algorithm::AkaV2Md5, "AKAv2-MD5"),
+    ] {
+        assert_eq!(algorithm.name(), Some(name));
+        for spelling in [name.to_ascii_lowercase(), name.to_ascii_uppercase()] {
+            assert_eq!(
+                Algorithm::from_bytes(spelling.as_bytes()),
+                algorithm,
+                "{spelling}"
+            );
+        }
+    }
+    assert_eq!(Algorithm::Unknown.name(), None);
+    assert_eq!(Algorithm::from_bytes(b"SHA-512-256"), Algorithm::Unknown);
+}
+
+#[test]
+fn a_secret_does_not_print_itself() {
+    let ha1 = Ha1::from_hex(b"939e7578ed9e3c518a452acee763bce9").unwrap();
+    assert_eq!(format!("{ha1:?}"), "Ha1(Md5)");
+    assert!(!format!("{:?}", Secret::Ha1(ha1)).contains("939e"));
+    assert!(!format!("{:?}", Secret::Password(b"Mufasa")).contains("Mufasa"));
+    for bad in [
+        "93zz7578ed9e3c518a452acee763bce9",
+        "9z9e7578ed9e3c518a452acee763bce9",
+    ] {
+        assert!(Ha1::from_hex(bad.as_bytes()).is_none(), "{bad}");
+    }
+}
+
 #[test]
 fn the_next_nonce_takes_the_place_of_the_old_one() {
     let info = AuthenticationInfo::parse(b"nextnonce=\"47364c23432d2e131a5fb210812c\"").unwrap();
@@ -631,6 +669,14 @@ fn the_next_nonce_takes_the_place_of_the_old_one() {
     assert_eq!(
         sink.written().unwrap(),
         &br#"Digest realm="a",nonce="47364c23432d2e131a5fb210812c",opaque="o",algorithm=SHA-256,qop="auth,auth-int""#[..]
+    );
+    let domain = one(br#"Digest realm="a",nonce="1",domain="sip:a sip:b""#);
+    let mut out = [0; 256];
+    let mut sink = Sink::new(&mut out);
+    domain.write(&mut sink);
+    assert_eq!(
+        sink.written().unwrap(),
+        &br#"Digest realm="a",nonce="1",domain="sip:a sip:b""#[..]
     );
     // What cannot be answered stays so.
     let mut out = [0; 256];

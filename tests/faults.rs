@@ -374,7 +374,8 @@ impl<S: Storage> Run<S> {
             | Happened::OwnerMustRegister(_)
             | Happened::SettingsDone(..)
             | Happened::Settings(_)
-            | Happened::RetrieveDeferred => {
+            | Happened::RetrieveDeferred
+            | Happened::Watch(..) => {
                 panic!("{happened:?} fits no configuration here")
             }
         }

@@ -21,7 +21,9 @@ use oma_im::client::{
     CloseReason, Direction, FlowInfo, Item, OpenFailure, Origin, Purpose, SendOutcome, Trust,
     Verified,
 };
-use oma_im::config::{Config, Credentials, EndToEnd, KeepAlive, Nat, Strangers, Transport};
+use oma_im::config::{
+    Config, Credentials, EndToEnd, KeepAlive, Nat, NextHop, Strangers, Transport,
+};
 use oma_im::error::CommandError;
 use oma_im::id::{FlowId, OpenId};
 use oma_im::im::pager::Outgoing;
@@ -925,4 +927,83 @@ fn a_flow_info_of_either_family_is_taken() {
     };
     bare.act(|client, now| client.flow_opened(now, FlowId(9), &info));
     assert!(header(&bare.last("REGISTER"), "Via").contains("[2001:db8::1]:5060"));
+}
+
+// Two paths.
+
+const TWO: [NextHop<'static>; 2] = [
+    NextHop::new("p1.example.com", Transport::Tcp),
+    NextHop::new("p2.example.com", Transport::Tcp),
+];
+
+/// A client that is registered over two flows, the first and the second.
+fn on_two_paths() -> Bare {
+    let mut bare = Bare::new(Transport::Tcp, |config| Config {
+        next_hops: &TWO,
+        nat: Nat::Outbound,
+        keep_alive: KeepAlive::Off,
+        ..config
+    });
+    bare.act(|client, now| client.register(now)).unwrap();
+    for (host, flow) in [("p1.example.com", 1), ("p2.example.com", 2)] {
+        // RFC 5626 §4.2.1: the second one once the registrar has shown that it knows them.
+        assert_eq!(bare.opens.last().unwrap().host, host);
+        bare.open();
+        bare.grant(FlowId(flow), &[("Require", "outbound")]);
+    }
+    assert_eq!(bare.saw("Registered {"), 2, "{:?}", bare.events);
+    bare
+}
+
+/// RFC 3263 §4.3: a 503 sends the request to the next server, if there is one.
+#[test]
+fn a_503_to_a_message_sends_it_over_the_other_path_once() {
+    for (second, outcome) in [
+        (200, "Delivered { status: 200 }"),
+        (503, "Failed(Status { status: 503, "),
+    ] {
+        let mut bare = on_two_paths();
+        bare.act(|client, now| client.send_message(now, &HELLO))
+            .unwrap();
+        bare.answer(FlowId(1), "MESSAGE", 503, &[("Retry-After", "60")]);
+        let sent = bare.requests("MESSAGE");
+        let [(_, FlowId(1), first), (_, FlowId(2), again)] = &sent[..] else {
+            panic!("first here, then there: {sent:?}")
+        };
+        assert_ne!(branch(first), branch(again));
+        assert_eq!(bare.saw("Sent {"), 0);
+        bare.answer(FlowId(2), "MESSAGE", second, &[]);
+        assert_eq!(bare.saw("Sent {"), 1);
+        assert_eq!(bare.saw(outcome), 1, "{:?}", bare.events);
+        bare.run(MINUTE);
+        assert_eq!(bare.requests("MESSAGE").len(), 2);
+    }
+}
+
+#[test]
+fn a_message_that_nobody_answers_is_tried_over_the_other_path_once() {
+    let mut bare = on_two_paths();
+    bare.act(|client, now| client.send_message(now, &HELLO))
+        .unwrap();
+    bare.run(64 * SECOND + MINUTE);
+    let flows: Vec<_> = bare
+        .requests("MESSAGE")
+        .iter()
+        .map(|(at, flow, _)| (*at, *flow))
+        .collect();
+    assert_eq!(flows, [(0, FlowId(1)), (32 * SECOND, FlowId(2))]);
+    assert_eq!(bare.saw("Sent {"), 1);
+    assert_eq!(bare.saw("Failed(Timeout)"), 1, "{:?}", bare.events);
+}
+
+#[test]
+fn a_path_that_closes_leaves_the_other_one() {
+    let mut bare = on_two_paths();
+    bare.close(FlowId(1));
+    bare.act(|client, now| client.send_message(now, &HELLO))
+        .unwrap();
+    assert_eq!(bare.requests("MESSAGE")[0].1, FlowId(2));
+    assert!(bare.client.is_ready());
+    bare.answer(FlowId(2), "MESSAGE", 200, &[]);
+    assert_eq!(bare.saw("Delivered"), 1);
 }

@@ -467,6 +467,20 @@ fn addresses_in_every_form() {
 }
 
 #[test]
+fn parameters_and_names_are_asked_for() {
+    let anna = addr("\"Anna\" <sip:a@b>;Tag=1;x=\"y z\";expires=60;q=0.5");
+    assert_eq!(anna.param(b"tag").unwrap().value, Some(&b"1"[..]));
+    assert!(anna.param(b"X").unwrap().unquoted().eq(*b"y z"));
+    assert!(anna.param(b"y").is_none());
+    assert_eq!((anna.expires(), anna.q()), (Some(60), Some(500)));
+    assert!(!anna.display.unwrap().is_empty());
+    assert!(addr("\"\" <sip:a@b>").display.unwrap().is_empty());
+    // It prints as one line, whatever a peer wrote.
+    let name = Text::Quoted(b"a\r\n b\\\"");
+    assert_eq!(format!("{name:?}"), r#""a\r\n b\\\"""#);
+}
+
+#[test]
 fn addresses_that_are_refused() {
     for bad in [
         "",
@@ -849,6 +863,7 @@ fn preferences_of_callers() {
 
 #[test]
 fn refer_sub_is_true_or_false() {
+    assert_eq!(ReferSub::parse(b"true"), Ok(ReferSub::True));
     assert_eq!(ReferSub::parse(b"FALSE;x=y"), Ok(ReferSub::False));
     assert!(ReferSub::parse(b"no").is_err() && ReferSub::parse(b"true;").is_err());
 }
@@ -1076,6 +1091,19 @@ fn lists_and_small_ones() {
         (expires.seconds, expires.refresher()),
         (1800, Some(Refresher::Uac))
     );
+    let uas = SessionExpires::parse(b"90;refresher=uas").unwrap();
+    assert_eq!(uas.refresher(), Some(Refresher::Uas));
+    let open = SessionExpires::parse(b"90;refresher=both").unwrap();
+    assert_eq!(open.refresher(), None);
+    for bad in [
+        "1 (\\\r)",
+        "1 (\\\n)",
+        "1 (\\\u{e9})",
+        "1 (a\\",
+        "1 (\u{7f})",
+    ] {
+        assert!(RetryAfter::parse(bad.as_bytes()).is_err(), "{bad:?}");
+    }
     let retry = RetryAfter::parse(b"120 (I'm (still) in a \\) meeting) ;duration=3600").unwrap();
     assert!(
         retry

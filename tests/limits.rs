@@ -9,7 +9,7 @@
 #[path = "common/rig.rs"]
 mod rig;
 
-use oma_im::client::{Client, CloseReason, Origin, SendOutcome};
+use oma_im::client::{Adopted, Client, CloseReason, Origin, SendOutcome};
 use oma_im::config::{Config, EndToEnd, NextHop, Transport};
 use oma_im::error::{CommandError, ConfigError, Limit};
 use oma_im::id::{FlowId, PathId, SendId};
@@ -742,4 +742,97 @@ fn a_jump_of_the_clock() {
         rig.events
     );
     assert!(rig.sent.len() <= 1, "no burst: {:?}", rig.sent());
+}
+
+/// What the integrator vouches for ends at what one message may have.
+#[test]
+fn octets_of_a_message_that_is_written() {
+    let storage = Heap::new(HeapLimits {
+        arena: 4 * MAX_MESSAGE,
+        ..HeapLimits::default()
+    });
+    let mut rig = Rig::with(storage, Transport::Tcp, |config| Config {
+        end_to_end: EndToEnd::Streams,
+        ..config
+    });
+    rig.register();
+    let sized = |rig: &mut Rig<Heap>, octets: usize| {
+        let text = "x".repeat(octets);
+        let hello = Outgoing::text("sip:carol@example.com", &text);
+        let sent = rig.only(|client, now| client.send_message(now, &hello));
+        sent.map(|id| assert_eq!(rig.only(|client, now| client.withdraw(now, id)), Ok(())))
+    };
+    let Err(CommandError::Full {
+        limit: Limit::MessageSize,
+        needed,
+        available,
+    }) = sized(&mut rig, MAX_MESSAGE)
+    else {
+        panic!("the head comes on top of that")
+    };
+    assert_eq!(available, MAX_MESSAGE);
+    let most = MAX_MESSAGE - (needed - MAX_MESSAGE);
+    assert_eq!(sized(&mut rig, most), Ok(()));
+    let too_many = Err(CommandError::Full {
+        limit: Limit::MessageSize,
+        needed: MAX_MESSAGE + 1,
+        available: MAX_MESSAGE,
+    });
+    assert_eq!(sized(&mut rig, most + 1), too_many);
+}
+
+/// Of what is too long only a request is answered, and only to those that we listen to.
+#[test]
+fn what_is_too_long_and_no_request_of_ours() {
+    let long = |start: &str| {
+        let mut sip = request(Transport::Tcp, "MESSAGE", "z9hG4bKlong");
+        sip.start = start.into();
+        let bytes = String::from_utf8(sip.to_bytes()).unwrap();
+        bytes
+            .replace("Content-Length: 0", "Content-Length: 9000000")
+            .into_bytes()
+    };
+    let mut rig = Rig::ready(Transport::Tcp);
+    rig.receive(&long("SIP/2.0 200 OK"));
+    assert_eq!((rig.sent().len(), rig.stats().unparsable), (0, 1));
+    // A stranger's, which the policy drops, is not even looked at.
+    let mut rig = Rig::ready(Transport::Tcp);
+    let stranger = rig.accepted(Transport::Tcp);
+    rig.receive_on(stranger, &long("MESSAGE sip:bob@example.com SIP/2.0"));
+    assert_eq!((rig.sent().len(), rig.stats().unparsable), (0, 0));
+    rig.receive(&long("MESSAGE sip:bob@example.com SIP/2.0"));
+    assert_eq!(rig.status(), 413);
+}
+
+/// A registration of the modem's that does not fit changes nothing, whichever of its texts it is.
+#[test]
+fn octets_of_an_adopted_registration() {
+    let long = format!("<sip:{}@example.com>", "x".repeat(1500));
+    for (service_route, associated) in [(&*long, ""), ("", &*long), ("<sip:a@b>", &*long)] {
+        let mut rig = Rig::with(Inline::<2, 8, 1024>::new(), Transport::Udp, |config| config);
+        let before = rig.client.usage();
+        let adopted = Adopted {
+            service_route,
+            associated,
+        };
+        let adopt = rig.call(|client, now| client.adopt_registration(now, &adopted));
+        assert!(
+            matches!(
+                adopt,
+                Err(CommandError::Full {
+                    limit: Limit::Arena,
+                    ..
+                })
+            ),
+            "{adopt:?}"
+        );
+        assert_eq!(rig.client.usage(), before);
+        let adopted = Adopted {
+            service_route: "<sip:a@b>",
+            associated: "",
+        };
+        rig.call(|client, now| client.adopt_registration(now, &adopted))
+            .unwrap();
+        assert!(rig.client.is_ready());
+    }
 }

@@ -135,6 +135,49 @@ fn events_keep_their_text() {
     assert_eq!(uris, [&b"sip:alice@example.com"[..], b"tel:+15551230001"]);
 }
 
+#[test]
+fn every_change_of_a_registration_is_kept() {
+    use oma_im::error::Failure;
+    let failure = Failure::Timeout;
+    let retry_at = Instant::from_millis(7);
+    for (change, owned) in [
+        (
+            RegistrationChange::Refreshed { expires: 60 },
+            OwnedRegistrationChange::Refreshed { expires: 60 },
+        ),
+        (RegistrationChange::Lost, OwnedRegistrationChange::Lost),
+        (
+            RegistrationChange::Retrying { failure, retry_at },
+            OwnedRegistrationChange::Retrying { failure, retry_at },
+        ),
+        (
+            RegistrationChange::Failed(failure),
+            OwnedRegistrationChange::Failed(failure),
+        ),
+    ] {
+        assert_eq!(OwnedRegistrationChange::from(change), owned);
+    }
+    let none = Identities::new(b"");
+    assert!(none.is_empty() && none.len() == 0);
+    let two = Identities::new(b"<sip:alice@example.com>, nobody, <tel:+15551230001>");
+    assert!(!two.is_empty() && two.len() == 2);
+}
+
+// RFC 5626 §4.4.1, RFC 3261 §18.3: what is no message is told, and taken off the bytes.
+#[test]
+fn what_is_no_message_is_an_item_too() {
+    let mut client = client();
+    let now = Instant::ZERO;
+    let mut read = Bytes::from_static(b"\r\n\x16\x03\x01");
+    let nothing = client.receive_bytes(now, FlowId(1), &mut read);
+    assert_eq!(
+        (nothing, &read[..]),
+        (OwnedItem::Nothing, &b"\x16\x03\x01"[..])
+    );
+    let broken = client.receive_bytes(now, FlowId(1), &mut read);
+    assert_eq!((broken, &read[..]), (OwnedItem::Broken, &b""[..]));
+}
+
 // Sent to another task: no borrow, and Send.
 #[test]
 fn owned_values_travel() {

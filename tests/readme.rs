@@ -71,7 +71,7 @@ fn memory() -> String {
             size_of::<Client<Small>>() - small,
         ),
         (
-            "`Small`: 8 transactions, 132 remembered, 5120 octets",
+            "`Small`: 8 transactions, 100 remembered, 5120 octets",
             small,
         ),
         (

@@ -9,7 +9,7 @@
 #[path = "common/rig.rs"]
 mod rig;
 
-use oma_im::client::{ReportOutcome, Trust, Want};
+use oma_im::client::{Refusal, ReportOutcome, Trust, Want};
 use oma_im::config::{
     Assertion, Config, DeliveryReports, DisplayReports, Strangers, TelTargets, Transport,
 };
@@ -91,6 +91,34 @@ fn delivered_and_displayed_send_one_report_each() {
 }
 
 /// RFC 5438 §7.2.1: a report is sent for what was asked for, and for nothing else.
+/// Who said that he has the message cannot refuse it any more.
+#[test]
+fn what_was_delivered_or_displayed_is_not_refused() {
+    for said in [ReportKind::Delivery, ReportKind::Display] {
+        let mut rig = rig(|config| config);
+        let message = rig.wrapped("m1", "positive-delivery, display");
+        let (_, Taken::Message(id)) = rig.give(rig.main, &message.to_bytes()) else {
+            panic!("a message")
+        };
+        rig.only(|client, now| match said {
+            ReportKind::Delivery => client.delivered(now, id),
+            ReportKind::Display => client.displayed(now, id),
+        })
+        .unwrap();
+        let refused = rig.call(|client, now| client.refuse(now, id, Refusal::Busy));
+        assert_eq!(refused, Err(CommandError::WrongState));
+        let sent = rig.sent();
+        let statuses: Vec<_> = sent.iter().filter_map(Sip::status).collect();
+        assert_eq!(statuses, [200]);
+        assert_eq!(
+            sent.iter()
+                .filter(|sip| sip.method() == Some("MESSAGE"))
+                .count(),
+            1
+        );
+    }
+}
+
 #[test]
 fn only_what_was_asked_for_is_reported() {
     for (asked, delivery, display) in [

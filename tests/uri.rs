@@ -171,6 +171,13 @@ fn comparison_is_bounded() {
     let over = format!("sip:a@b.c{}", params(MAX_COMPARED + 1));
     assert!(equivalent(&at_limit, &at_limit) && equivalent(&at_limit, "sip:a@b.c"));
     differ(&over, &over);
+    differ(&over, "sip:a@b.c");
+    let headers = |n: usize| (0..n).map(|i| format!("&h{i}=1")).collect::<String>();
+    let at_limit = format!("sip:a@b.c?x=1{}", headers(MAX_COMPARED - 1));
+    let over = format!("sip:a@b.c?x=1{}", headers(MAX_COMPARED));
+    assert!(equivalent(&at_limit, &at_limit));
+    differ(&over, &over);
+    differ(&over, "sip:a@b.c?x=1");
 }
 
 #[test]
@@ -434,6 +441,10 @@ fn tel_becomes_sip_by_rfc_3261_19_1_6() {
     let Uri::Tel(tel) = uri("tel:+1") else {
         panic!()
     };
+    assert_eq!(
+        convert("tel:1aB*;phone-context=a.b;x=%41b;flag"),
+        "sip:1ab*;flag;phone-context=a.b;x=%41b@foo.com;user=phone"
+    );
     let many = |n: usize| format!("tel:+1{}", ";x".repeat(n));
     for (count, fits) in [(MAX_COMPARED, true), (MAX_COMPARED + 1, false)] {
         let text = many(count);

@@ -386,6 +386,9 @@ fn each_type_keeps_to_its_grammar() {
         ("sip:\"", at(4)),
         ("sip:a%4", at(5)),
         ("sip:a%zz", at(5)),
+        ("sip:a%4z", at(5)),
+        ("sip:a%41%42 b", at(11)),
+        ("sip:a%41b", None),
         ("sip:ä", at(4)),
         ("tel:+358-50", None),
         ("urn:urn-7:3gpp-service.ims.icsi.oma.im", None),
@@ -471,6 +474,28 @@ impl Dice {
             .map(|_| from[self.roll(from.len())])
             .collect()
     }
+}
+
+// A value may be lent; a writer is never empty, a sink is until something is put.
+#[test]
+fn lent_values_and_the_bytes_so_far() {
+    assert_eq!(value(&token("x")), "x");
+    assert_eq!(value(&&NameAddr::new(uri("sip:a@b"))), "<sip:a@b>");
+    assert_eq!(
+        HostName::new("phone-1.example").unwrap().as_bytes(),
+        b"phone-1.example"
+    );
+    assert_eq!(CallId::new("1@a").unwrap().as_bytes(), b"1@a");
+    let mut out = [0; 64];
+    let w = MessageWriter::request(&mut out, Method::Options, uri("sip:a"));
+    assert_eq!(
+        (w.len(), w.is_empty()),
+        (b"OPTIONS sip:a SIP/2.0\r\n".len(), false)
+    );
+    let mut sink = Sink::new(&mut []);
+    assert!(sink.is_empty());
+    sink.put(b"x");
+    assert!(!sink.is_empty() && sink.len() == 1);
 }
 
 // Whatever is put in comes out of the reader, and nothing else does.

@@ -99,6 +99,16 @@ fn panic(_: &core::panic::PanicInfo) -> ! {
     unsafe { a_panic_is_reachable() }
 }
 
+/// With the feature `planted-panic` a bounds check that nothing can remove, to see that `no-panic`
+/// notices; else nothing.
+pub fn plant() {
+    #[cfg(feature = "planted-panic")]
+    {
+        use core::hint::black_box;
+        black_box([0u8; 2][black_box(0)]);
+    }
+}
+
 /// HardFault would otherwise spin for ever: end with 102 instead.
 #[exception]
 unsafe fn HardFault(_: &cortex_m_rt::ExceptionFrame) -> ! {

@@ -107,5 +107,18 @@ fn type_it(value: &[u8]) {
         SessionExpires::parse(value),
         RetryAfter::parse(value),
     );
+    if let Ok(event) = Event::parse(value) {
+        assert!(event.matches(&event));
+        assert!(!event.event_type.package().is_empty());
+        assert!(event.event_type.templates().all(|it| !it.is_empty()));
+        assert!(AllowEvents::parse(event.event_type.as_bytes()).is_ok());
+    }
+    if let Ok(state) = SubscriptionState::parse(value) {
+        let _ = (state.state(), state.reason(), state.retry_after());
+        assert!(state.expires().is_none() || state.state() != Substate::Terminated);
+    }
+    if let Ok(tag) = SipEtag::parse(value) {
+        assert!((1..=SipEtag::MAX).contains(&tag.as_bytes().len()));
+    }
     let _ = (RSeq::parse(value), RAck::parse(value), MinSe::parse(value));
 }

@@ -302,7 +302,10 @@ impl Engine<'_> {
                 self.keep_alive_done(row);
             }
             Some(
-                RequestKind::Publish | RequestKind::Message { .. } | RequestKind::Report { .. },
+                RequestKind::Subscribe { .. }
+                | RequestKind::Publish
+                | RequestKind::Message { .. }
+                | RequestKind::Report { .. },
             ) => {
                 self.end_request(row, Err(failure));
             }

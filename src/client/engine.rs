@@ -17,9 +17,10 @@ use crate::client::slots::{
     Awaited, Echo, Machine, Request, RequestKind, RequestState, Seen, Ticket, Txn,
 };
 use crate::client::stats::Stats;
+use crate::client::watch::Watches;
 use crate::config::{
     Assertion, Config, DeliveryReports, DigestFloor, DisplayReports, EndToEnd, KeepAlive, Nat,
-    Strangers, TelTargets, Transport,
+    Strangers, TelTargets, Transport, Watching,
 };
 use crate::entropy::Entropy;
 use crate::error::{CommandError, Limit};
@@ -55,6 +56,8 @@ pub(crate) struct Policy {
     pub(crate) deregister_timeout: u32,
     pub(crate) key: u32,
     pub(crate) settings_refresh: RefreshForm,
+    pub(crate) watch_registration: Watching,
+    pub(crate) watch_settings: Watching,
     pub(crate) secret: SecretKind,
     pub(crate) hops: u8,
     pub(crate) hop: [HopConfig; MAX_PATHS],
@@ -114,6 +117,8 @@ impl Policy {
             deregister_timeout: config.deregister_timeout,
             key: config.key,
             settings_refresh: config.settings_refresh,
+            watch_registration: config.watch_registration,
+            watch_settings: config.watch_settings,
             secret: match config.credentials {
                 Credentials::None => SecretKind::None,
                 Credentials::Password { .. } => SecretKind::Password,
@@ -220,6 +225,8 @@ pub(crate) struct Core {
     pub(crate) refusers: [Refuser; PEERS],
     /// What is published for the user.
     pub(crate) settings: SettingsState,
+    /// What is watched of the user.
+    pub(crate) watches: Watches,
     /// A de-registration waits for the removal of the settings, until then at the longest.
     pub(crate) held_back: Option<Instant>,
     /// Since when no path could carry a request.

@@ -7,6 +7,7 @@
 use core::net::SocketAddr;
 
 use crate::client::settings::{SettingsChange, SettingsOutcome};
+use crate::client::watch::{Watch, WatchChange};
 use crate::config::Transport;
 use crate::error::Failure;
 use crate::id::{ChallengeId, FlowId, IncomingId, OpenId, PathId, SendId, SettingsId};
@@ -204,6 +205,8 @@ pub enum Wake {
     Challenge,
     /// A refresh of the settings, their end, or another attempt.
     Settings,
+    /// A refresh of a subscription, or another attempt.
+    Watch,
 }
 
 /// Something happened.
@@ -257,6 +260,15 @@ pub enum Event<'a> {
     /// Offline delivery is off from now on: messages that came while the user was away wait at the
     /// server until the client retrieves them (5.2.4-10, 12.1.2).
     RetrieveDeferred,
+    /// A subscription of the client's own changed (`Config::watch_registration`,
+    /// `Config::watch_settings`). What it tells comes as [`Registration`](Self::Registration) and
+    /// [`Settings`](Self::Settings).
+    Watch {
+        /// Which.
+        watch: Watch,
+        /// How.
+        change: WatchChange,
+    },
     /// A digest challenge waits for `Client::answer`.
     Challenge {
         /// To be named in the answer.

@@ -84,6 +84,7 @@ mod serve;
 mod settings;
 pub(crate) mod slots;
 mod stats;
+mod watch;
 
 #[cfg(feature = "testkit")]
 pub use audit::Holders;
@@ -98,6 +99,7 @@ pub use reports::Refusal;
 pub use send::Queue;
 pub use settings::{SettingsChange, SettingsOutcome};
 pub use stats::Stats;
+pub use watch::{Watch, WatchChange};
 
 use crate::arena::Arena;
 use crate::config::Config;
@@ -115,6 +117,7 @@ use engine::{Core, Engine, Policy, Rate, Refuser, Rest, Role};
 use flows::Path;
 use poll::Next;
 use settings::SettingsState;
+use watch::Watches;
 
 /// An IM client: one user, one registration, over storage `S`.
 ///
@@ -162,6 +165,7 @@ impl<S: Storage> Client<S> {
             rates: [Rate::FREE; crate::limits::PEERS],
             refusers: [Refuser::FREE; crate::limits::PEERS],
             settings: SettingsState::new(&policy, config.settings_dialect, config.settings_poc),
+            watches: Watches::NONE,
             held_back: None,
             stranded: None,
             next_id: 0,

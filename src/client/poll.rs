@@ -364,6 +364,7 @@ impl<'a> Engine<'a> {
             Record::SettingsDone { id, outcome } => Event::SettingsDone { id, outcome },
             Record::Settings { change } => Event::Settings(change),
             Record::RetrieveDeferred => Event::RetrieveDeferred,
+            Record::Watch { watch, change } => Event::Watch { watch, change },
             Record::WindowClosed { id } => Event::ReportWindowClosed { id },
             Record::ReportDone { id, kind, outcome } => Event::ReportSent { id, kind, outcome },
             Record::Mapped { path, address } => Event::Mapped { path, address },
@@ -499,7 +500,6 @@ impl<'a> Engine<'a> {
         };
         if (flow_first && self.step_flows() == Step::Done)
             || (transactions.is_some() && self.step_transactions() == Step::Done)
-            || (flows.is_some() && !flow_first && self.step_flows() == Step::Done)
         {
             return Step::Done;
         }
@@ -507,6 +507,7 @@ impl<'a> Engine<'a> {
             Self::step_leaving,
             Self::step_waits,
             Self::step_settings,
+            Self::step_watches,
             Self::step_reports,
             Self::step_requests,
         ] {
@@ -543,7 +544,7 @@ impl<'a> Engine<'a> {
                 if machine.is_terminated() {
                     *txn = Txn::FREE;
                     if let (ClientAction::TimedOut, Some(row)) = (action, row) {
-                        self.unanswered(row, action);
+                        self.unanswered(row);
                     }
                 }
             }
@@ -624,6 +625,7 @@ impl<'a> Engine<'a> {
         if self.usable_path().is_some() {
             if self.core.stranded.take().is_some() {
                 self.settings_online();
+                self.watches_online();
             }
         } else if self.core.stranded.is_none() {
             self.core.stranded = Some(self.core.now);
@@ -675,6 +677,9 @@ impl<'a> Engine<'a> {
         if let Role::Leaving { until } = self.core.role {
             take(Some(until), 0, Wake::Registration);
             take(self.core.held_back, 0, Wake::Registration);
+        }
+        for row in self.core.watches.rows() {
+            take(row.deadline(), row.slack(), Wake::Watch);
         }
         let settings = self.core.settings.machine();
         take(settings.deadline(), settings.slack(), Wake::Settings);

@@ -5,6 +5,7 @@ use core::net::SocketAddr;
 use crate::arena::Block;
 use crate::client::event::{ReportOutcome, Trust};
 use crate::client::settings::{SettingsChange, SettingsOutcome};
+use crate::client::watch::{Watch, WatchChange};
 use crate::error::Failure;
 use crate::id::{ChallengeId, IncomingId, PathId, SendId, SettingsId};
 use crate::im::imdn::ReportKind;
@@ -43,6 +44,10 @@ pub(crate) enum Record {
         change: SettingsChange,
     },
     RetrieveDeferred,
+    Watch {
+        watch: Watch,
+        change: WatchChange,
+    },
     /// One document, or several: polled one report at a time.
     Reports {
         block: Block,

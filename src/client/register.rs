@@ -182,6 +182,7 @@ impl Engine<'_> {
         self.core.role = Role::Idle;
         self.core.held_back = None;
         self.settings_offline();
+        self.forget_watches();
         let config = self.core.policy.registration();
         for at in 0..self.core.policy.hops {
             let path_id = PathId(at);

@@ -13,7 +13,8 @@ use crate::client::event::{CloseReason, SendOutcome};
 use crate::client::flows::{LongFlow, PathState};
 use crate::client::serve::reliability;
 use crate::client::slots::{
-    Code, Ending, Machine, Privacy, ReportEnding, Request, RequestKind, RequestState, Txn, Wire,
+    Code, Ending, Machine, Privacy, ReportEnding, Request, RequestKind, RequestState, Standing,
+    Txn, Wire,
 };
 use crate::config::{EndToEnd, KeepAlive, Transport};
 use crate::error::Failure;
@@ -21,7 +22,7 @@ use crate::id::{FlowId, PathId};
 use crate::im::tags::{PAGER_LIMIT, WARNING_ANONYMITY};
 use crate::limits::ANSWER;
 use crate::sip::draft::{self, Hop, KeepOffer};
-use crate::sip::transaction::{ClientAction, NonInviteClient, client};
+use crate::sip::transaction::{NonInviteClient, client};
 use crate::wire::header::{RetryAfter, Warning};
 use crate::wire::message::Message;
 use crate::wire::name::{Method, Name, Status};
@@ -51,6 +52,7 @@ impl Code {
             Self::Message => Method::Message,
             Self::Options => Method::Options,
             Self::Publish => Method::Publish,
+            Self::Subscribe => Method::Subscribe,
         }
     }
 }
@@ -61,6 +63,7 @@ impl RequestKind {
             Self::Register => Code::Register,
             Self::KeepAlive => Code::Options,
             Self::Publish => Code::Publish,
+            Self::Subscribe { .. } => Code::Subscribe,
             Self::Message { .. } | Self::Report { .. } => Code::Message,
         }
     }
@@ -68,9 +71,42 @@ impl RequestKind {
     pub(crate) const fn auth(self) -> AuthPurpose {
         match self {
             Self::Register => AuthPurpose::Register,
-            Self::KeepAlive | Self::Publish | Self::Message { .. } | Self::Report { .. } => {
-                AuthPurpose::Other
+            Self::KeepAlive
+            | Self::Publish
+            | Self::Subscribe { .. }
+            | Self::Message { .. }
+            | Self::Report { .. } => AuthPurpose::Other,
+        }
+    }
+}
+
+/// Where the Route of a request comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Routing {
+    /// From the 200 to REGISTER.
+    Service,
+    /// It has none, or has it in its draft.
+    Own,
+}
+
+impl RequestKind {
+    /// RFC 3608 §6.1: the service route is for everything but REGISTER, and outside of dialogs
+    /// (RFC 3261 §12.2.1.1).
+    const fn routing(self) -> Routing {
+        match self {
+            Self::Register
+            | Self::Subscribe {
+                standing: Standing::Within,
+                ..
+            } => Routing::Own,
+            Self::KeepAlive
+            | Self::Publish
+            | Self::Subscribe {
+                standing: Standing::Outside,
+                ..
             }
+            | Self::Message { .. }
+            | Self::Report { .. } => Routing::Service,
         }
     }
 }
@@ -231,12 +267,9 @@ impl Engine<'_> {
                 keep,
                 key: policy.key,
                 branch,
-                // RFC 3608 §6.1: the service route is for everything but REGISTER.
-                route: match code {
-                    Code::Register => b"",
-                    Code::Message | Code::Options | Code::Publish => {
-                        route.map(|route| blocks.get(route)).unwrap_or_default()
-                    }
+                route: match request.kind.routing() {
+                    Routing::Own => b"",
+                    Routing::Service => route.map(|route| blocks.get(route)).unwrap_or_default(),
                 },
                 cseq: request.cseq,
                 method: code.method(),
@@ -275,6 +308,9 @@ impl Engine<'_> {
             request.cseq
         );
         self.count_credentials(row, path, &slots);
+        if let RequestKind::Subscribe { watch, .. } = request.kind {
+            self.subscribe_sent(watch, request.cseq);
+        }
         let (now, timers) = (self.core.now, self.core.policy.timers);
         if let Some(txn) = self.txns.get_mut(slot) {
             *txn = Txn {
@@ -308,9 +344,9 @@ impl Engine<'_> {
             keep: self.keep_offer(request),
             key: policy.key,
             branch: 0,
-            route: match request.kind.code() {
-                Code::Register => b"",
-                Code::Message | Code::Options | Code::Publish => self
+            route: match request.kind.routing() {
+                Routing::Own => b"",
+                Routing::Service => self
                     .path(path)
                     .and_then(|path| path.route)
                     .map(|route| blocks.get(route))
@@ -404,6 +440,9 @@ impl Engine<'_> {
             return self.keep_alive_done(row);
         }
         if matches!(status.code(), 401 | 407) {
+            if let RequestKind::Subscribe { watch, .. } = request.kind {
+                self.subscribe_challenged(watch);
+            }
             return self.challenged(row, message, status);
         }
         if status.is_success() {
@@ -412,6 +451,7 @@ impl Engine<'_> {
         match request.kind {
             RequestKind::Register => self.registered(row, message, status),
             RequestKind::KeepAlive => {}
+            RequestKind::Subscribe { watch, .. } => self.subscribed(row, watch, message, status),
             RequestKind::Publish if status.code() == 503 && self.another_path(row) => {}
             RequestKind::Publish => self.published(row, message, status),
             RequestKind::Message { .. } | RequestKind::Report { .. } => {
@@ -427,7 +467,7 @@ impl Engine<'_> {
     }
 
     /// A transaction of ours ended without a final response.
-    pub(crate) fn unanswered(&mut self, row: Row, action: ClientAction) {
+    pub(crate) fn unanswered(&mut self, row: Row) {
         let Some(request) = self.requests.get(row.0).copied() else {
             return;
         };
@@ -439,15 +479,14 @@ impl Engine<'_> {
                     self.fail_flow(flow, CloseReason::NoPong);
                 }
             }
+            RequestKind::Subscribe { watch, .. } => {
+                self.subscribe_failed(row, watch, Failure::Timeout);
+            }
             RequestKind::Publish | RequestKind::Message { .. } | RequestKind::Report { .. } => {
                 if self.another_path(row) {
                     return;
                 }
-                let failure = match action {
-                    ClientAction::TransportFailed => Failure::FlowLost,
-                    _ => Failure::Timeout,
-                };
-                self.end_request(row, Err(failure));
+                self.end_request(row, Err(Failure::Timeout));
             }
         }
     }
@@ -525,6 +564,12 @@ impl Engine<'_> {
                     ReportEnding::Failed(failure)
                 }
             }),
+            RequestKind::Subscribe { watch, .. } => {
+                return match end {
+                    Ok(_) => self.free_row(row),
+                    Err(failure) => self.subscribe_failed(row, watch, failure),
+                };
+            }
             RequestKind::Publish => {
                 return match end {
                     Ok(_) => self.free_row(row),
@@ -618,6 +663,10 @@ impl Engine<'_> {
         match request.kind {
             // The registration starts anew on the new flow.
             RequestKind::Register | RequestKind::KeepAlive => self.free_row(row),
+            // Its Contact shows the flow that is gone: it is written anew.
+            RequestKind::Subscribe { watch, .. } => {
+                self.subscribe_failed(row, watch, Failure::FlowLost);
+            }
             // What it sets belongs to the user, not to the flow.
             RequestKind::Publish => self.requeue(row),
             RequestKind::Message { .. } | RequestKind::Report { .. } => {

@@ -26,7 +26,7 @@ use crate::wire::sink::TooSmall;
 use crate::wire::writer::{MessageWriter, Param, Raw, ReceivedVia, Text, With};
 
 /// The methods of `Allow`: those that have a procedure here.
-pub(crate) const ALLOW: &str = "MESSAGE, OPTIONS, ACK, CANCEL";
+pub(crate) const ALLOW: &str = "MESSAGE, NOTIFY, OPTIONS, ACK, CANCEL";
 /// The content types of `Accept`; see [`crate::client::incoming`] for how each is read.
 pub(crate) const ACCEPT: &str = "text/plain, text/*, message/cpim, message/imdn+xml, message/external-body, multipart/*, application/im-iscomposing+xml";
 /// The methods whose requests a CANCEL is matched with (RFC 3261 §9.2: any but ACK and CANCEL).
@@ -186,9 +186,9 @@ impl Engine<'_> {
             }
             Method::Message => return self.message(served, key),
             Method::Options => self.answer(&served, key, 200, Extra::Capabilities),
-            // RFC 6665 §4.1.3: no subscription; RFC 3261 §15.1.2, RFC 3262 §3, RFC 3311 §5.2: no
-            // dialog.
-            Method::Notify | Method::Bye | Method::Prack | Method::Update => {
+            Method::Notify => self.notify(&served, key),
+            // RFC 3261 §15.1.2, RFC 3262 §3, RFC 3311 §5.2: no dialog.
+            Method::Bye | Method::Prack | Method::Update => {
                 self.answer(&served, key, 481, Extra::None);
             }
             Method::Invite

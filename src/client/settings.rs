@@ -23,11 +23,12 @@ use crate::sip::publication::{
     PublicationEvent, Reason, Step,
 };
 use crate::sip::transaction::key::hash;
-use crate::wire::header::SipEtag;
 use crate::wire::message::Message;
 use crate::wire::name::{Name, Status};
 use crate::wire::scan;
-use crate::wire::settings::{Dialect, NewDocument, OfflineDelivery, PocSettings, Settings};
+use crate::wire::settings::{
+    Dialect, NewDocument, OfflineDelivery, PartialSettings, PocSettings, Settings,
+};
 use crate::wire::sink::Sink;
 use crate::wire::writer::{Text, UriText};
 
@@ -80,6 +81,12 @@ pub enum SettingsChange {
         /// When it goes on by itself.
         retry_at: crate::time::Instant,
     },
+    /// Another device of the user has published these (RFC 4354 §5.11); what it does not say is
+    /// `None`. Only with `Config::watch_settings`.
+    Elsewhere {
+        /// What it says.
+        settings: PartialSettings,
+    },
     /// A refresh was refused for good: they run out. The next command starts anew.
     GivenUp(Failure),
 }
@@ -109,6 +116,10 @@ impl SettingsState {
             dialect,
             poc,
         }
+    }
+
+    pub(crate) const fn dialect(&self) -> Dialect {
+        self.dialect
     }
 
     pub(crate) const fn machine(&self) -> &Publication<Wish> {
@@ -205,21 +216,10 @@ impl Engine<'_> {
     pub(crate) fn published(&mut self, row: Row, message: &Message<'_>, status: Status) {
         let (now, config) = (self.core.now, self.core.policy.publication());
         let random = self.core.entropy.u32();
-        let number = |name| {
-            message
-                .header(name)
-                .and_then(|value| scan::parse_u32(value).ok())
-        };
         if status.is_success() {
             self.drop_request(row);
-            let grant = Grant {
-                expires: number(Name::Expires),
-                entity_tag: message
-                    .header(Name::SipEtag)
-                    .and_then(|value| SipEtag::parse(value).ok()),
-            };
             let machine = &mut self.core.settings.publication;
-            let step = machine.ok(now, &config, grant, random);
+            let step = machine.ok(now, &config, Grant::read(message), random);
             return self.publication_step(step, None);
         }
         let why = failure(message, status);
@@ -228,7 +228,10 @@ impl Engine<'_> {
         }
         self.drop_request(row);
         let machine = &mut self.core.settings.publication;
-        let step = machine.interval_too_brief(&config, number(Name::MinExpires));
+        let min = message
+            .header(Name::MinExpires)
+            .and_then(|value| scan::parse_u32(value).ok());
+        let step = machine.interval_too_brief(&config, min);
         self.publication_step(step, Some(why));
     }
 
@@ -237,35 +240,14 @@ impl Engine<'_> {
         self.drop_request(row);
         let (now, config) = (self.core.now, self.core.policy.publication());
         let random = self.core.entropy.u32();
-        let refused = |code: u16, retry_after| match Status::new(code) {
-            Some(status) => NoAnswer::Status {
-                status,
-                retry_after,
-            },
-            None => NoAnswer::Timeout,
-        };
         let failed = match why {
+            // RFC 3903 §5: 412 → forget the entity-tag.
             Failure::Status { status: 412, .. } => None,
-            Failure::Status {
-                status,
-                retry_after,
-                ..
-            } => Some(refused(status, retry_after)),
-            Failure::Credentials { status } => Some(refused(status, None)),
-            Failure::Abandoned => Some(refused(401, None)),
-            Failure::Timeout => Some(NoAnswer::Timeout),
-            Failure::FlowLost
-            | Failure::Unreachable
-            | Failure::AnonymityRefused { .. }
-            | Failure::TooLargeForPager { .. }
-            | Failure::NoRoom
-            | Failure::Interval
-            | Failure::Withdrawn => Some(NoAnswer::TransportFailed),
+            _ => Some(NoAnswer::from(why)),
         };
         let machine = &mut self.core.settings.publication;
         let step = match failed {
             Some(failed) => machine.failed(now, &config, failed, random),
-            // RFC 3903 §5: 412 → forget the entity-tag.
             None => machine.condition_failed(now, &config, random),
         };
         self.publication_step(step, Some(why));
@@ -369,17 +351,12 @@ impl Engine<'_> {
             Operation::Initial(wish) | Operation::Modify(wish) => Some(wish.settings),
             Operation::Refresh | Operation::Remove => None,
         };
-        // Unless one is configured, the entity has a name as long as this client lives.
-        let name = hash(self.core.hash_seed, &[b"entity"]).to_be_bytes();
-        let mut random = [0; 16];
-        let mut sink = Sink::new(&mut random);
-        sink.put_hex(&name);
-        let random = sink.written().unwrap_or_default();
-        let random = core::str::from_utf8(random).unwrap_or_default();
         let state = &self.core.settings;
         let (dialect, poc) = (state.dialect, state.poc);
         // The machine keeps it in place while the request is written.
         let machine = state.publication;
+        let mut name = [0; 16];
+        let random = self.random_entity(&mut name);
         let fresh = self.fresh();
         let account = self.core.account;
         let mut cuts = Cuts::NONE;
@@ -420,6 +397,24 @@ impl Engine<'_> {
             Ok(len)
         });
         written.ok().map(|block| (block, cuts))
+    }
+
+    /// The name of our entity where none is configured: as long as this client lives it is the same.
+    fn random_entity<'n>(&self, out: &'n mut [u8; 16]) -> &'n str {
+        let name = hash(self.core.hash_seed, &[b"entity"]).to_be_bytes();
+        let mut sink = Sink::new(out);
+        sink.put_hex(&name);
+        let len = sink.finish().unwrap_or_default();
+        core::str::from_utf8(out.get(..len).unwrap_or_default()).unwrap_or_default()
+    }
+
+    /// Whether an entity of a settings document is our own.
+    pub(crate) fn is_own_entity(&self, id: &crate::wire::xml::Text<'_>) -> bool {
+        let configured = self.core.account.get(&self.arena, Field::Entity);
+        match core::str::from_utf8(configured) {
+            Ok("") | Err(_) => *id == *self.random_entity(&mut [0; 16]),
+            Ok(configured) => *id == *configured,
+        }
     }
 
     fn drop_publish(&mut self) {

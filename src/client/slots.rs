@@ -5,6 +5,7 @@
 
 use crate::arena::Block;
 use crate::client::event::SendOutcome;
+use crate::client::watch::Watch;
 use crate::error::Failure;
 use crate::id::{ChallengeId, FlowId, IncomingId, PathId, SendId};
 use crate::im::imdn::ReportKind;
@@ -81,6 +82,7 @@ pub(crate) enum Code {
     Message,
     Options,
     Publish,
+    Subscribe,
 }
 
 impl Txn {
@@ -165,10 +167,20 @@ pub(crate) enum RequestKind {
     KeepAlive,
     /// PUBLISH of the settings (5.2.4).
     Publish,
+    /// SUBSCRIBE of a subscription of the client's own.
+    Subscribe { watch: Watch, standing: Standing },
     /// A message of the application's.
     Message { id: SendId, privacy: Privacy },
     /// A report on an incoming message.
     Report { id: IncomingId, kind: ReportKind },
+}
+
+/// Whether a request goes within a dialog, whose routes are its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub(crate) enum Standing {
+    Outside,
+    Within,
 }
 
 /// Whether a request hides its user.
@@ -202,7 +214,10 @@ impl Request {
 
     /// Whether it goes by one path only.
     pub(crate) const fn is_bound(&self) -> bool {
-        matches!(self.kind, RequestKind::Register | RequestKind::KeepAlive)
+        matches!(
+            self.kind,
+            RequestKind::Register | RequestKind::KeepAlive | RequestKind::Subscribe { .. }
+        )
     }
 
     /// Whether it counts for its target's queue (RFC 3428 §8).
@@ -381,7 +396,7 @@ mod tests {
             ("seen", size_of::<Seen>(), 8),
             ("span", size_of::<Span>(), 16),
             ("event", size_of::<Record>(), 40),
-            ("core", size_of::<Core>(), 3072),
+            ("core", size_of::<Core>(), 3904),
             ("path", size_of::<Path>(), 424),
             ("digest", size_of::<AuthPlace>(), 152),
             ("flow", size_of::<Flow>(), 232),

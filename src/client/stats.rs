@@ -62,6 +62,8 @@ stats! {
     challenges_ignored,
     /// Report documents inside an incoming report that could not be read, or too many of them.
     reports_unread,
+    /// Documents of NOTIFY requests that could not be read.
+    notifies_unread,
     /// Always 0; counts a broken promise of the client's own.
     events_lost,
 }

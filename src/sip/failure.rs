@@ -22,6 +22,36 @@ pub enum Failure {
     TransportFailed,
 }
 
+impl From<crate::error::Failure> for Failure {
+    /// What the client tells its application, as a machine takes it.
+    fn from(failure: crate::error::Failure) -> Self {
+        use crate::error::Failure as Told;
+        let (code, retry_after) = match failure {
+            Told::Status {
+                status,
+                retry_after,
+                ..
+            } => (status, retry_after),
+            Told::Credentials { status } | Told::AnonymityRefused { status } => (status, None),
+            Told::Abandoned => (401, None),
+            Told::Timeout => return Self::Timeout,
+            Told::FlowLost
+            | Told::Unreachable
+            | Told::TooLargeForPager { .. }
+            | Told::NoRoom
+            | Told::Interval
+            | Told::Withdrawn => return Self::TransportFailed,
+        };
+        match Status::new(code) {
+            Some(status) => Self::Status {
+                status,
+                retry_after,
+            },
+            None => Self::TransportFailed,
+        }
+    }
+}
+
 /// Whether a refusal may be withdrawn.
 pub(super) enum Outlook {
     Temporary,

@@ -14,7 +14,7 @@ use super::net::{CloseWhy, ConnectFailure, Delivery, Network, Side};
 use crate::client::{
     Client, Direction, Event, FlowInfo, IncomingMessage, Item, OpenFailure, Origin, Output,
     Purpose, Refusal, RegistrationChange, ReportOutcome, SendOutcome, SettingsChange,
-    SettingsOutcome, TextCheck, Trust, Validity, Verified, Wake, Wanted,
+    SettingsOutcome, TextCheck, Trust, Validity, Verified, Wake, Wanted, Watch, WatchChange,
 };
 use crate::config::{Config, Transport};
 use crate::error::{ConfigError, Failure};
@@ -81,6 +81,8 @@ pub enum Happened {
     Settings(SettingsChange),
     /// Deferred messages have to be retrieved.
     RetrieveDeferred,
+    /// A subscription of its own changed.
+    Watch(Watch, WatchChange),
     /// A challenge to be answered.
     Challenge {
         /// Its id.
@@ -485,7 +487,8 @@ impl<S: Storage> Phone<S> {
                         | Wake::KeepAlive
                         | Wake::Reports
                         | Wake::Challenge
-                        | Wake::Settings) = deadline.why;
+                        | Wake::Settings
+                        | Wake::Watch) = deadline.why;
                         deadline.at
                     });
                     break;
@@ -576,6 +579,7 @@ impl From<Event<'_>> for Happened {
             Event::SettingsDone { id, outcome } => Happened::SettingsDone(id, outcome),
             Event::Settings(change) => Happened::Settings(change),
             Event::RetrieveDeferred => Happened::RetrieveDeferred,
+            Event::Watch { watch, change } => Happened::Watch(watch, change),
             Event::Challenge { id, realm, .. } => Happened::Challenge {
                 id,
                 realm: text(realm),
@@ -629,6 +633,7 @@ fn note(happened: &Happened) -> String {
             SettingsChange::InEffect { expires, .. } => {
                 format!("settings in effect for {expires} s")
             }
+            SettingsChange::Elsewhere { .. } => "settings of another device".into(),
             SettingsChange::Lost => "settings lost".into(),
             SettingsChange::Retrying { failure, retry_at } => {
                 format!("settings: {failure}; again at {} ms", retry_at.as_millis())
@@ -636,6 +641,12 @@ fn note(happened: &Happened) -> String {
             SettingsChange::GivenUp(failure) => format!("settings given up: {failure}"),
         },
         Happened::RetrieveDeferred => "deferred messages have to be retrieved".into(),
+        Happened::Watch(watch, change) => match change {
+            WatchChange::Active => format!("watches {watch:?}"),
+            WatchChange::Pending => format!("may not watch {watch:?} yet"),
+            WatchChange::Failing(failure) => format!("watches {watch:?}, refresh: {failure}"),
+            WatchChange::Ended { failure, .. } => format!("watches {watch:?} no more: {failure}"),
+        },
         Happened::Challenge { realm, .. } => format!("asked for the secret of {realm}"),
         Happened::Mapped(address) => format!("seen at {address}"),
         Happened::OwnerMustRegister(tag) => format!("needs {tag} in the registration"),

@@ -96,7 +96,7 @@ impl Class {
     /// The bytes at the start that are of this class, and the rest.
     #[inline]
     pub fn split(self, bytes: &[u8]) -> (&[u8], &[u8]) {
-        split_at(bytes, self.run(bytes))
+        halves(bytes, self.run(bytes))
     }
 }
 
@@ -190,6 +190,23 @@ pub fn split_at(bytes: &[u8], at: usize) -> (&[u8], &[u8]) {
     bytes.split_at_checked(at).unwrap_or((bytes, &[]))
 }
 
+/// As [`split_at`], for offsets that came from a walk over `bytes` and never lie past the end.
+#[inline]
+pub(crate) fn halves(bytes: &[u8], at: usize) -> (&[u8], &[u8]) {
+    // Cold, so that a jump that is never taken is all it costs.
+    #[cold]
+    const fn past(bytes: &[u8]) -> (&[u8], &[u8]) {
+        (bytes, &[])
+    }
+    bytes.split_at_checked(at).unwrap_or_else(|| past(bytes))
+}
+
+/// What stands in `whole` before its tail `rest`.
+#[inline]
+pub(crate) fn before<'b>(whole: &'b [u8], rest: &[u8]) -> &'b [u8] {
+    halves(whole, whole.len().wrapping_sub(rest.len())).0
+}
+
 /// How far `part` starts after the start of `whole`, for a part cut out of it.
 ///
 /// Meant for offsets in errors; a part that does not lie within gives some other number.
@@ -206,7 +223,24 @@ pub fn trim_lws(bytes: &[u8]) -> &[u8] {
 
 /// `bytes` without the white space (and folds) at the start.
 #[inline]
-pub fn trim_start(mut bytes: &[u8]) -> &[u8] {
+pub fn trim_start(bytes: &[u8]) -> &[u8] {
+    match bytes {
+        // There is seldom any, and a loop costs something even where it does not run.
+        [..=b' ', ..] => without_start(bytes),
+        _ => bytes,
+    }
+}
+
+/// `bytes` without the white space (and folds) at the end.
+#[inline]
+pub fn trim_end(bytes: &[u8]) -> &[u8] {
+    match bytes {
+        [.., ..=b' '] => without_end(bytes),
+        _ => bytes,
+    }
+}
+
+fn without_start(mut bytes: &[u8]) -> &[u8] {
     while let [first, rest @ ..] = bytes
         && Class::LWS.has(*first)
     {
@@ -215,9 +249,7 @@ pub fn trim_start(mut bytes: &[u8]) -> &[u8] {
     bytes
 }
 
-/// `bytes` without the white space (and folds) at the end.
-#[inline]
-pub fn trim_end(mut bytes: &[u8]) -> &[u8] {
+fn without_end(mut bytes: &[u8]) -> &[u8] {
     while let [rest @ .., last] = bytes
         && Class::LWS.has(*last)
     {
@@ -356,25 +388,30 @@ pub fn parse_u32(bytes: &[u8]) -> Result<u32, ParseError> {
 /// # Errors
 /// `HeaderValue` if there is no digit or something else, `Number` if it does not fit.
 pub fn parse_u64(bytes: &[u8]) -> Result<u64, ParseError> {
-    let mut sum = 0u64;
-    let mut fits = true;
-    for &byte in bytes {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
+    let digit = |byte: &u8| match byte.wrapping_sub(b'0') {
+        digit @ ..=9 => Ok(u64::from(digit)),
+        _ => {
             let at = Class::DIGIT.run(bytes);
-            return Err(ParseError::new(ParseErrorKind::HeaderValue, at));
+            Err(ParseError::new(ParseErrorKind::HeaderValue, at))
         }
-        if sum >= u64::MAX / 16 {
-            let more = sum.checked_mul(10);
-            fits &= more.is_some_and(|more| more.checked_add(digit.into()).is_some());
-        }
-        sum = sum.wrapping_mul(10).wrapping_add(digit.into());
+    };
+    // As many digits as always fit, and more.
+    let (some, more) = split_at(bytes, 19);
+    let mut sum = 0u64;
+    for byte in some {
+        sum = sum.wrapping_mul(10).wrapping_add(digit(byte)?);
     }
-    match (bytes, fits) {
-        ([], _) => Err(ParseError::new(ParseErrorKind::HeaderValue, 0)),
-        (_, true) => Ok(sum),
-        (_, false) => Err(ParseError::new(ParseErrorKind::Number, 0)),
+    let mut sum = (!bytes.is_empty())
+        .then_some(sum)
+        .ok_or(ParseError::new(ParseErrorKind::HeaderValue, 0));
+    for byte in more {
+        let digit = digit(byte)?;
+        sum = sum.and_then(|sum| {
+            let more = sum.checked_mul(10).and_then(|sum| sum.checked_add(digit));
+            more.ok_or(ParseError::new(ParseErrorKind::Number, 0))
+        });
     }
+    sum
 }
 
 /// The value of a hexadecimal digit in either case.
@@ -417,21 +454,18 @@ impl Iterator for Unescaped<'_> {
     }
 }
 
-/// Whether `bytes` are of `class` or well-formed `%HH` escapes; an empty string is.
-pub fn fits_escaped(bytes: &[u8], class: Class) -> bool {
+/// The start of `bytes` that is of `class` or well-formed `%HH` escapes, and the rest.
+///
+/// `class` is one of a URI, without `%`.
+pub fn split_escaped(bytes: &[u8], class: Class) -> (&[u8], &[u8]) {
     let mut rest = bytes;
     loop {
-        // `%` is a token, but in a URI it always begins an escape.
-        match rest.get(
-            rest.iter()
-                .position(|&b| b == b'%' || !class.has(b))
-                .unwrap_or(rest.len())..,
-        ) {
-            None | Some([]) => return true,
-            Some([b'%', high, low, tail @ ..]) if Class::HEX.has(*high) && Class::HEX.has(*low) => {
+        rest = class.split(rest).1;
+        match rest {
+            [b'%', high, low, tail @ ..] if Class::HEX.has(*high) && Class::HEX.has(*low) => {
                 rest = tail;
             }
-            Some(_) => return false,
+            _ => return (before(bytes, rest), rest),
         }
     }
 }
@@ -446,7 +480,7 @@ pub fn split_quoted(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
         rest = split_at(rest, Class::QDTEXT.run(rest)).1;
         match rest {
             [b'"', tail @ ..] => {
-                return Some(split_at(bytes, bytes.len().wrapping_sub(tail.len())));
+                return Some((before(bytes, tail), tail));
             }
             // quoted-pair = "\" (%x00-09 / %x0B-0C / %x0E-7F)
             [b'\\', escaped, tail @ ..]
@@ -547,6 +581,24 @@ impl<'b> Iterator for Commas<'b> {
     }
 }
 
+/// What `split` made of all of `value`.
+///
+/// # Errors
+/// Those of `split`; `HeaderValue` at what it left over.
+#[inline]
+pub(crate) fn whole<'b, T>(
+    value: &'b [u8],
+    split: impl FnOnce(&'b [u8]) -> Result<(T, &'b [u8]), ParseError>,
+) -> Result<T, ParseError> {
+    match split(value)? {
+        (read, []) => Ok(read),
+        (_, rest) => Err(ParseError::new(
+            ParseErrorKind::HeaderValue,
+            offset_in(value, rest),
+        )),
+    }
+}
+
 /// Where `byte` stands first outside quoted strings and `<…>`.
 ///
 /// `byte` is one of [`Class::MARK`]; `<` is found as well. What an unclosed quote or `<` begins
@@ -619,18 +671,26 @@ impl<'b> Params<'b> {
     /// `HeaderValue` at the first byte that is against the grammar: an empty parameter, a name
     /// that is no token, a value that is neither token nor host nor quoted string.
     pub fn parse(bytes: &'b [u8]) -> Result<Self, ParseError> {
-        let bytes = trim_lws(bytes);
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            match split_param(rest) {
+        whole(trim_start(bytes), Self::split)
+    }
+
+    /// As [`parse`](Self::parse), up to the first byte that begins no parameter; and what follows.
+    pub(crate) fn split(bytes: &'b [u8]) -> Result<(Self, &'b [u8]), ParseError> {
+        let start = trim_start(bytes);
+        let mut rest = start;
+        while rest.first() == Some(&b';') {
+            match read_param(rest) {
                 Ok((_, tail)) => rest = tail,
                 Err(left) => {
-                    let at = bytes.len().wrapping_sub(left);
+                    let at = start.len().wrapping_sub(left);
                     return Err(ParseError::new(ParseErrorKind::HeaderValue, at));
                 }
             }
         }
-        Ok(Self { rest: bytes })
+        let params = Self {
+            rest: trim_end(before(start, rest)),
+        };
+        Ok((params, rest))
     }
 
     /// The first parameter of this name.
@@ -665,8 +725,12 @@ impl<'b> Iterator for Params<'b> {
 }
 
 /// One parameter with its `;`, and what follows; or how many bytes were left at the fault.
-#[inline]
 pub(crate) fn split_param(bytes: &[u8]) -> Result<(Param<'_>, &[u8]), usize> {
+    read_param(bytes)
+}
+
+#[inline(always)] // Also where a parameter is only passed over, and need not be put together.
+fn read_param(bytes: &[u8]) -> Result<(Param<'_>, &[u8]), usize> {
     let [b';', rest @ ..] = bytes else {
         return Err(bytes.len());
     };
@@ -709,7 +773,39 @@ mod tests {
             assert!(!Class::TOKEN.has(*b), "{b}");
         }
         assert_eq!((0..=255).filter(|&b| Class::CONTROL.has(b)).count(), 33 - 3);
+        let both = Class::HEX.or(Class::DIGIT).or(Class::HEX);
+        assert!(both.has(b'f') && both.has(b'9') && !both.has(b'g'));
         assert!(!Class::QDTEXT.has(b'"') && !Class::QDTEXT.has(b'\\') && Class::QDTEXT.has(0xff));
+    }
+
+    // Eight bytes at a time or one: at every place of every length the same byte is found.
+    #[test]
+    fn bytes_and_controls_are_found_where_they_stand() {
+        for length in 0..26 {
+            for place in 0..=length {
+                for byte in 0..=255 {
+                    let mut bytes = std::vec![b'a'; length];
+                    if let Some(there) = bytes.get_mut(place) {
+                        *there = byte;
+                    }
+                    let control = bytes.iter().position(u8::is_ascii_control);
+                    assert_eq!(find_control(&bytes), control, "{bytes:?}");
+                    let found = bytes.iter().position(|&b| b == byte);
+                    assert_eq!(find_byte(&bytes, byte), found, "{byte} in {bytes:?}");
+                    // Two of them: the first counts.
+                    bytes.push(byte);
+                    let found = bytes.iter().position(|&b| b == byte);
+                    assert_eq!(find_byte(&bytes, byte), found, "{byte} in {bytes:?}");
+                }
+            }
+        }
+        // Neighbours of what is looked for, in one word.
+        let word = b"\x80\xff\x20\x7e\xa0\x81 \x1f\x7f\x00";
+        assert_eq!(find_control(word), Some(7));
+        assert_eq!(find_byte(b"bcbcbcba", b'a'), Some(7));
+        for (text, run) in [("", 0), ("12a", 2), ("123a", 3), ("1234a", 4), ("12345", 5)] {
+            assert_eq!(Class::DIGIT.run(text.as_bytes()), run, "{text}");
+        }
     }
 
     #[test]
@@ -805,7 +901,18 @@ mod tests {
     #[test]
     fn escapes_are_resolved_once() {
         assert!(unescape(b"a%25%00%4").eq(*b"a%\x00%4"));
-        assert!(fits_escaped(b"a%41-", Class::USER) && fits_escaped(b"", Class::USER));
-        assert!(!fits_escaped(b"a%4", Class::USER) && !fits_escaped(b"a b", Class::USER));
+        for (fits, rest) in [
+            (&b"a%41-"[..], &b""[..]),
+            (b"", b""),
+            (b"a", b"%4"),
+            (b"%20", b" b"),
+        ] {
+            let whole = [fits, rest].concat();
+            assert_eq!(split_escaped(&whole, Class::USER), (fits, rest));
+        }
+        for bad in [&b"a%4"[..], b"a b", b"a%4g", b"a%g4", b"%"] {
+            assert_ne!(split_escaped(bad, Class::USER), (bad, &b""[..]), "{bad:?}");
+        }
+        assert!(unescape(b"%4g%g4").eq(*b"%4g%g4"));
     }
 }

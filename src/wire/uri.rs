@@ -16,7 +16,9 @@ pub use host::{Host, parse_ip};
 pub use tel::TelUri;
 
 use super::error::{ParseError, ParseErrorKind};
-use super::scan::{Class, Param, eq_ignore_case, offset_in, parse_u32, split_at};
+use super::scan::{
+    Class, Param, before, eq_ignore_case, offset_in, parse_u32, split_at, split_escaped,
+};
 use compare::{Rules, eq_option, same, same_headers, same_ignore_case, same_params};
 
 /// How many parameters or headers of a URI are compared; one with more is equivalent to none.
@@ -422,20 +424,6 @@ pub(crate) fn split_scheme(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     }
 }
 
-/// The start of `bytes` that is of `class` or well-formed escapes, and the rest.
-fn split_escaped(bytes: &[u8], class: Class) -> (&[u8], &[u8]) {
-    let mut rest = bytes;
-    loop {
-        rest = class.split(rest).1;
-        match rest {
-            [b'%', high, low, tail @ ..] if Class::HEX.has(*high) && Class::HEX.has(*low) => {
-                rest = tail
-            }
-            _ => return split_at(bytes, bytes.len().wrapping_sub(rest.len())),
-        }
-    }
-}
-
 fn port(digits: &[u8]) -> Option<u16> {
     u16::try_from(parse_u32(digits).ok()?).ok()
 }
@@ -446,7 +434,7 @@ fn split_params(bytes: &[u8]) -> Result<(&[u8], &[u8]), Fault<'_>> {
     while rest.first() == Some(&b';') {
         rest = split_param(rest)?.1;
     }
-    Ok(split_at(bytes, bytes.len().wrapping_sub(rest.len())))
+    Ok((before(bytes, rest), rest))
 }
 
 fn split_param(bytes: &[u8]) -> Result<(Param<'_>, &[u8]), Fault<'_>> {

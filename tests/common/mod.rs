@@ -20,10 +20,24 @@ pub(crate) struct Case {
 
 /// All rows of one protocol.
 pub(crate) fn cases(proto: &str) -> Vec<Case> {
+    rows(proto, "")
+}
+
+/// The row of this id, without a look at the other files.
+pub(crate) fn case(proto: &str, id: &str) -> Case {
+    let mut rows = rows(proto, id);
+    rows.retain(|row| row.id == id);
+    assert_eq!(rows.len(), 1, "{id}");
+    rows.remove(0)
+}
+
+/// The rows of one protocol whose line holds `line_with`.
+fn rows(proto: &str, line_with: &str) -> Vec<Case> {
     let manifest = std::fs::read_to_string(corpus().join("manifest.jsonl")).unwrap();
     let text = |row: &serde_json::Value, key: &str| row[key].as_str().map(str::to_owned);
     manifest
         .lines()
+        .filter(|line| line.contains(line_with))
         .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
         .filter(|row| row["proto"] == proto)
         .map(|row| Case {

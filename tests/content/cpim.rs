@@ -185,6 +185,7 @@ fn names_and_subjects_of_an_application_cannot_end_a_line_or_a_string() {
         "\0\u{1}\u{8}\t\u{b}\u{1f}\u{7f}",
         "<sip:eve@evil.example>",
         "a, b; c: d. e",
+        "Dr. No",
         "\u{5d0}\u{1f600}\u{85}",
         "C:\\new\\u0041",
         "'",

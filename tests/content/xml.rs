@@ -106,6 +106,10 @@ fn what_it_takes_it_reads_like_another_reader() {
         "<élan naïve='ü'/>",
         "<a><b/>t<b></b><![CDATA[]]></a>",
         "<a>]] ></a>",
+        "<?xml version='1.0' standalone='no'?><a/>",
+        "<a xmlns:xml='http://www.w3.org/XML/1998/namespace' xml:lang='de'/>",
+        "<a xmlns:p='u' xmlns:q='v' p:b='1' q:b='2' b='3'/>",
+        "<a xmlns:b='u' xmlns:p='v' p:b='1'/>",
     ] {
         let ours = events(document.as_bytes());
         assert!(ours.is_ok(), "{document}: {ours:?}");
@@ -161,6 +165,11 @@ fn what_is_not_well_formed_is_refused() {
         "<?xml encoding='UTF-8'?><a/>",
         "<?xml version='2.0'?><a/>",
         "<?xml version='1.0' version='1.0'?><a/>",
+        "<?xml ?><a/>",
+        "<?xml version='1.0' standalone='maybe'?><a/>",
+        "<?xml version='1.0' standalone='yes' encoding='UTF-8'?><a/>",
+        "<?xml version='1.0'standalone='yes'?><a/>",
+        "<a xmlns:p='http://www.w3.org/XML/1998/namespace'/>",
     ] {
         assert_eq!(fault(document), Kind::Xml, "{document}");
     }

@@ -1,4 +1,5 @@
 mod contestant;
+mod own;
 mod peers;
 use contestant::*;
 use std::hint::black_box;
@@ -68,6 +69,10 @@ fn main() {
     std::panic::set_hook(Box::new(|_| {}));
     if args.iter().any(|a| a == "--diagnose") {
         diagnose(&msgs);
+        return;
+    }
+    if args.iter().any(|a| a == "--growth") {
+        growth();
         return;
     }
     println!("contestant\tversion\top\tmsg\tbytes\tresult\tns_median\tns_min\tMB_s\tallocs\talloc_bytes\tpeak_heap\tout_bytes");
@@ -241,6 +246,54 @@ fn main() {
                 let _ = row.ret;
             }
         }
+    }
+    if only
+        .as_ref()
+        .is_none_or(|only| only.iter().any(|name| name == "oma-im"))
+        && ops_only.is_none()
+    {
+        own(&msgs[1].1);
+    }
+}
+
+/// The hot paths of this crate that no peer has, in rows like those of the contestants.
+fn own(message: &[u8]) {
+    for mut path in own::paths(message) {
+        let tag = format!("oma-im|{}|{}", path.op, path.case);
+        let right = path.run.as_mut()();
+        let allocs = counted(&tag, 20, &mut path.run);
+        let verdict = if right { "ok" } else { "REJECT" };
+        println!(
+            "oma-im\t{}\t{}\t{}\t\t{verdict}\t\t\t\t{allocs}\t\t\t",
+            env!("CARGO_PKG_VERSION"),
+            path.op,
+            path.case
+        );
+    }
+}
+
+/// Parsers on three sizes of an input: instructions are counted once for each.
+fn growth() {
+    for (family, len, mut run) in own::growth() {
+        let right = run();
+        counted(&format!("growth|{family}|{len}"), 1, &mut run);
+        println!("{family}\t{len}\t{}", if right { "ok" } else { "REJECT" });
+    }
+}
+
+/// Runs `times` under the counter of instructions, if there is one; gives the heap calls.
+fn counted(tag: &str, times: usize, run: &mut dyn FnMut() -> bool) -> u64 {
+    let tag = std::ffi::CString::new(tag).unwrap();
+    unsafe {
+        pb_alloc = PbAlloc::default();
+        pb_alloc_on = 1;
+        pb_cg_zero();
+        for _ in 0..times {
+            black_box(run());
+        }
+        pb_cg_dump(tag.as_ptr());
+        pb_alloc_on = 0;
+        pb_alloc.calls
     }
 }
 

@@ -41,11 +41,16 @@ struct Wire {
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
+    // `entry` hands these out as `&'static mut`. They begin as they are, without a copy on the stack.
+    static mut STORAGE: Small = Small::new();
+    static mut WIRE: Wire = Wire {
+        bytes: [0; 1600],
+        len: 0,
+    };
+    static mut ANSWER: [u8; 1600] = [0; 1600];
+    let (wire, answer) = (WIRE, ANSWER);
     let Some(mut core) = cortex_m::Peripherals::take() else {
         fw::exit(5)
-    };
-    let Some(storage) = cortex_m::singleton!(: Small = Small::new()) else {
-        fw::exit(6)
     };
     let hops = [NextHop::new("192.0.2.1", Transport::Udp)];
     let config = Config {
@@ -56,17 +61,11 @@ fn main() -> ! {
         product: "Example/M4-1.0",
         ..Config::new("sip:alice@example.com", &hops)
     };
-    let Ok(client) = Client::new(&config, storage, [7; 32]) else {
+    let Ok(client) = Client::new(&config, STORAGE, [7; 32]) else {
         fw::exit(7)
     };
     let Some(client) = cortex_m::singleton!(: Phone = client) else {
         fw::exit(8)
-    };
-    let Some(wire) = cortex_m::singleton!(: Wire = Wire { bytes: [0; 1600], len: 0 }) else {
-        fw::exit(9)
-    };
-    let Some(answer) = cortex_m::singleton!(: [u8; 1600] = [0; 1600]) else {
-        fw::exit(10)
     };
     let syst = &mut core.SYST;
     let mut saw = Saw::default();
@@ -133,6 +132,7 @@ fn main() -> ! {
             saw.deregistered
         );
     }
+    fw::plant();
     let good = saw.registered && saw.delivered && saw.reported && saw.deregistered;
     fw::exit(if good { 0 } else { 1 })
 }

@@ -28,14 +28,13 @@ fn main() -> ! {
     let count = fw::instructions(&mut core.SYST, || {
         good = Message::parse(black_box(MESSAGE)).is_ok_and(|message| message.body() == b"hello");
     });
-    #[cfg(feature = "planted-panic")]
-    black_box(MESSAGE[black_box(0)]);
+    fw::plant();
     // Formatting could panic, as far as the linker knows.
     #[cfg(not(feature = "no-panic"))]
     fw::hprintln!(
-        "parse: {} instructions for {} bytes, stack {} bytes",
-        count,
+        "step: a MESSAGE of {} bytes parsed: {} instructions\nlink: stack {} bytes",
         MESSAGE.len(),
+        count,
         fw::stack_peak()
     );
     black_box(count);

@@ -123,8 +123,20 @@ impl Engine<'_> {
         written.ok().map(|block| (block, cuts))
     }
 
+    /// Our Contact on a path, for requests that begin a dialog.
+    pub(crate) fn own_contact(&self, path_id: PathId) -> Option<OwnContact> {
+        let path = self.path(path_id)?;
+        let flow = self.flow(self.main_flow(path_id)?)?;
+        Some(OwnContact {
+            key: self.core.policy.key,
+            user: path.contact,
+            address: self.shown(path, flow),
+            transport: flow.transport,
+        })
+    }
+
     /// The address that the Contact of a path shows.
-    pub(super) fn contact_address(&self, path_id: PathId) -> Option<SocketAddr> {
+    pub(crate) fn contact_address(&self, path_id: PathId) -> Option<SocketAddr> {
         let flow = self.flow(self.main_flow(path_id)?)?;
         Some(self.shown(self.path(path_id)?, flow))
     }
@@ -156,6 +168,24 @@ struct NewContact<'a> {
     reg_id: Option<u32>,
     feature_tags: &'a [u8],
     seconds: u32,
+}
+
+/// The Contact of a request that begins a dialog, with the one tag that IM needs (5.2.4).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OwnContact {
+    key: u32,
+    user: u32,
+    address: SocketAddr,
+    transport: Transport,
+}
+
+impl crate::wire::writer::sealed::Sealed for OwnContact {}
+impl Value for OwnContact {
+    fn write(&self, sink: &mut Sink<'_>) {
+        put_contact_uri(sink, self.key, self.user, self.address, self.transport);
+        sink.put(b";");
+        sink.put(tags::FEATURE_TAG.as_bytes());
+    }
 }
 
 /// A Contact that is taken back.

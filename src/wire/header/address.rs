@@ -7,7 +7,7 @@
 use crate::wire::error::{ParseError, ParseErrorKind};
 use crate::wire::scan::{
     Class, Param, Params, eq_ignore_case, find_byte, offset_in, parse_u32, split_at, split_quoted,
-    trim_end, trim_lws, trim_start,
+    trim_end, trim_lws, trim_start, whole,
 };
 use crate::wire::uri::{Uri, split_scheme};
 
@@ -83,54 +83,59 @@ impl<'b> NameAddr<'b> {
     /// `HeaderValue` at the first byte against the grammar; among them a URI without `<` and `>`
     /// that holds `,` or `?` (RFC 3261 §20.10), and a URI without scheme.
     pub fn parse(value: &'b [u8]) -> Result<Self, ParseError> {
-        Self::parse_with(value, |inside| URI.split(inside))
+        whole(value, Self::split_loosely)
     }
 
-    /// Parses one value in either form, and checks the grammar of its URI too.
+    /// Splits one value off the start of a list, in either form, and checks the grammar of its URI
+    /// too: the value, and what follows it.
     ///
     /// # Errors
     /// Those of [`parse`](Self::parse), or those of [`Uri::parse`].
-    pub(crate) fn parse_whole(value: &'b [u8]) -> Result<Self, ParseError> {
-        // What follows the grammar of a URI is of its alphabet, and has no `>`.
-        let quick = Self::parse_with(value, |inside| {
-            split_at(inside, find_byte(inside, b'>').unwrap_or_default())
-        });
-        match quick {
-            Ok(address) if Uri::check(address.uri).is_ok() => Ok(address),
+    pub(crate) fn split(list: &'b [u8]) -> Result<(Self, &'b [u8]), ParseError> {
+        // What follows the grammar of a URI has a scheme, is of its alphabet and has no `>`.
+        let until_mark = |inside| split_at(inside, find_byte(inside, b'>').unwrap_or_default());
+        match Self::split_with(list, until_mark, |_| true) {
+            Ok((address, rest)) if Uri::check(address.uri).is_ok() => Ok((address, rest)),
             _ => {
-                let address = Self::parse(value)?;
-                let at = offset_in(value, address.uri);
+                let (address, rest) = Self::split_loosely(list)?;
+                let at = offset_in(list, address.uri);
                 Uri::check(address.uri).map_err(|error| error.at(at))?;
-                Ok(address)
+                Ok((address, rest))
             }
         }
     }
 
-    /// `split_uri` cuts the URI off that begins behind `<`.
+    /// As [`split`](Self::split), but of the URI only the scheme and the alphabet are looked at.
+    fn split_loosely(list: &'b [u8]) -> Result<(Self, &'b [u8]), ParseError> {
+        let has_scheme = |uri| matches!(split_scheme(uri), Some((_, [_, ..])));
+        Self::split_with(list, |inside| URI.split(inside), has_scheme)
+    }
+
+    /// `split_uri` cuts the URI off that begins behind `<`, `fits` looks at it.
     #[inline(always)] // Twice, to be two different functions.
-    fn parse_with(
+    fn split_with(
         value: &'b [u8],
         split_uri: impl FnOnce(&'b [u8]) -> (&'b [u8], &'b [u8]),
-    ) -> Result<Self, ParseError> {
+        fits: impl FnOnce(&'b [u8]) -> bool,
+    ) -> Result<(Self, &'b [u8]), ParseError> {
         let fault =
             |left: &[u8]| ParseError::new(ParseErrorKind::HeaderValue, offset_in(value, left));
         let start = trim_start(value);
         // display-name = *( token LWS ) / quoted-string; RFC 3261 §20.10: LWS before "<" may be
         // missing.
-        let (display, rest) = if start.first() == Some(&b'"') {
-            let (quoted, rest) = split_quoted(start).ok_or(fault(start))?;
-            match quoted {
-                [b'"', inside @ .., b'"'] => (Some(Text::Quoted(inside)), trim_start(rest)),
-                _ => return Err(fault(start)),
-            }
-        } else {
-            match Class::TOKEN.or(Class::LWS).split(start) {
-                (tokens, rest @ [b'<', ..]) => {
-                    let tokens = trim_end(tokens);
-                    ((!tokens.is_empty()).then_some(Text::Plain(tokens)), rest)
+        let (display, rest) = match start {
+            [b'<', ..] => (None, start),
+            [b'"', ..] => {
+                let (quoted, rest) = split_quoted(start).ok_or(fault(start))?;
+                match quoted {
+                    [b'"', inside @ .., b'"'] => (Some(Text::Quoted(inside)), trim_start(rest)),
+                    _ => return Err(fault(start)),
                 }
-                _ => (None, start),
             }
+            _ => match Class::TOKEN.or(Class::LWS).split(start) {
+                (tokens, rest @ [b'<', ..]) => (Some(Text::Plain(trim_end(tokens))), rest),
+                _ => (None, start),
+            },
         };
         let (uri, rest) = match rest {
             [b'<', inside @ ..] => {
@@ -148,16 +153,17 @@ impl<'b> NameAddr<'b> {
                 split_at(rest, end.unwrap_or(rest.len()))
             }
         };
-        if split_scheme(uri).is_none_or(|(_, part)| part.is_empty()) {
+        if !fits(uri) {
             return Err(fault(uri));
         }
-        let params =
-            Params::parse(rest).map_err(|error| error.at(offset_in(value, trim_start(rest))))?;
-        Ok(Self {
+        let (params, rest) =
+            Params::split(rest).map_err(|error| error.at(offset_in(value, trim_start(rest))))?;
+        let address = Self {
             display,
             uri,
             params,
-        })
+        };
+        Ok((address, rest))
     }
 
     /// The URI, parsed.
@@ -201,6 +207,17 @@ impl<'b> Contact<'b> {
             b"*" => Ok(Self::Star),
             _ => NameAddr::parse(value).map(Self::Addr),
         }
+    }
+
+    /// As [`NameAddr::split`].
+    pub(crate) fn split(list: &'b [u8]) -> Result<(Self, &'b [u8]), ParseError> {
+        // `*` is a token too, and so may begin a display name.
+        if let [b'*', rest @ ..] = trim_start(list)
+            && let rest @ ([] | [b',', ..]) = trim_start(rest)
+        {
+            return Ok((Self::Star, rest));
+        }
+        NameAddr::split(list).map(|(addr, rest)| (Self::Addr(addr), rest))
     }
 
     /// The address, unless it is `*`.

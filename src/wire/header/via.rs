@@ -3,7 +3,7 @@
 use core::net::IpAddr;
 
 use crate::wire::error::{ParseError, ParseErrorKind};
-use crate::wire::scan::{Class, Params, offset_in, parse_u32, trim_start};
+use crate::wire::scan::{Class, Params, offset_in, parse_u32, trim_start, whole};
 use crate::wire::uri::{Host, parse_ip};
 
 /// One value of Via (RFC 3261 §20.42).
@@ -58,6 +58,14 @@ impl<'b> Via<'b> {
     /// # Errors
     /// `HeaderValue` at the first byte against the grammar, `Number` for a port above 65,535.
     pub fn parse(value: &'b [u8]) -> Result<Self, ParseError> {
+        whole(value, Self::split)
+    }
+
+    /// Splits one value off the start of a list: the value, and what follows it.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    pub(crate) fn split(value: &'b [u8]) -> Result<(Self, &'b [u8]), ParseError> {
         let fault =
             |left: &[u8]| ParseError::new(ParseErrorKind::HeaderValue, offset_in(value, left));
         // sent-protocol = protocol-name SLASH protocol-version SLASH transport
@@ -90,13 +98,15 @@ impl<'b> Via<'b> {
             }
             _ => (None, rest),
         };
-        let params = Params::parse(rest).map_err(|error| error.at(offset_in(value, rest)))?;
-        Ok(Self {
+        let (params, rest) =
+            Params::split(rest).map_err(|error| error.at(offset_in(value, rest)))?;
+        let via = Self {
             transport,
             host,
             port,
             params,
-        })
+        };
+        Ok((via, rest))
     }
 
     /// The transaction identifier (RFC 3261 §8.1.1.7).

@@ -7,7 +7,9 @@
 
 use super::super::error::{ParseError, ParseErrorKind};
 use super::super::name::{Form, Method, Name, Status};
-use super::super::scan::{Class, eq_ignore_case, find_byte, find_control, offset_in, trim_lws};
+use super::super::scan::{
+    Class, before, eq_ignore_case, find_byte, find_control, offset_in, trim_lws,
+};
 use super::{RequestLine, StartLine, StatusLine};
 
 /// Where a header line stands in the head: eight bytes.
@@ -36,28 +38,40 @@ impl Slot {
 
     #[inline]
     pub(super) fn raw_name(self, head: &[u8]) -> &[u8] {
-        let line = head.get(usize::from(self.line)..).unwrap_or_default();
-        let len = if self.name_len == u8::MAX {
-            Class::TOKEN.run(line)
-        } else {
-            self.name_len.into()
-        };
-        line.get(..len).unwrap_or_default()
+        let line = self.line.into();
+        match self.name_len {
+            u8::MAX => {
+                Class::TOKEN
+                    .split(head.get(line..).unwrap_or_else(|| beyond()))
+                    .0
+            }
+            len => part(head, line, line.wrapping_add(len.into())),
+        }
     }
 
     #[inline]
     pub(super) fn value(self, head: &[u8]) -> &[u8] {
-        head.get(usize::from(self.value)..usize::from(self.end))
-            .unwrap_or_default()
+        part(head, self.value.into(), self.end.into())
     }
 }
 
-/// One step through the header lines.
-pub(super) enum Step {
-    /// A header line; the next one starts at the offset.
-    Header(Slot, usize),
-    /// The empty line; the body starts at the offset.
-    End(usize),
+#[inline]
+fn part(head: &[u8], from: usize, to: usize) -> &[u8] {
+    head.get(from..to).unwrap_or_else(|| beyond())
+}
+
+/// What a slot that is not of this head names; there is none. Cold, so that nobody waits for it.
+#[cold]
+const fn beyond() -> &'static [u8] {
+    &[]
+}
+
+/// One step through the header lines, and what follows it.
+pub(super) enum Step<'b> {
+    /// A header line; the next one follows.
+    Header(Slot, &'b [u8]),
+    /// The empty line; the body follows.
+    End(&'b [u8]),
 }
 
 /// Offsets are below 65,536 because the scanner is not given more; the mask loses nothing.
@@ -79,8 +93,8 @@ pub(super) fn empty_lines(bytes: &[u8]) -> usize {
         .wrapping_mul(2)
 }
 
-/// The start line, and the offset of the line after it.
-pub(super) fn start_line(head: &[u8]) -> Result<(StartLine<'_>, usize), ParseError> {
+/// The start line, and what follows it.
+pub(super) fn start_line(head: &[u8]) -> Result<(StartLine<'_>, &[u8]), ParseError> {
     let (line, next) = first_line(head)?;
     let start = if line
         .get(..4)
@@ -93,21 +107,19 @@ pub(super) fn start_line(head: &[u8]) -> Result<(StartLine<'_>, usize), ParseErr
     Ok((start, next))
 }
 
-/// The bytes of the first line, and the offset of the next. Only HT is a control character there.
-pub(super) fn first_line(head: &[u8]) -> Result<(&[u8], usize), ParseError> {
-    let mut at = 0usize;
+/// The bytes of the first line, and what follows it. Only HT is a control character there.
+pub(super) fn first_line(head: &[u8]) -> Result<(&[u8], &[u8]), ParseError> {
+    let mut rest = head;
     loop {
-        let rest = head.get(at..).unwrap_or_default();
-        let Some(found) = find_control(rest) else {
+        let found = find_control(rest).and_then(|at| rest.get(at..));
+        let Some(found) = found else {
             return fault(ParseErrorKind::Truncated, head.len());
         };
-        at = at.saturating_add(found);
-        match rest.get(found..).unwrap_or_default() {
-            [b'\r', b'\n', ..] => {
-                return Ok((head.get(..at).unwrap_or_default(), at.saturating_add(2)));
-            }
+        let at = offset_in(head, found);
+        rest = match found {
+            [b'\r', b'\n', next @ ..] => return Ok((before(head, found), next)),
             [b'\r'] => return fault(ParseErrorKind::Truncated, head.len()),
-            [b'\t', ..] => at = at.saturating_add(1),
+            [b'\t', tail @ ..] => tail,
             [b'\r' | b'\n', ..] => return fault(ParseErrorKind::LineEnd, at),
             _ => return fault(ParseErrorKind::ControlCharacter, at),
         }
@@ -185,28 +197,24 @@ fn is_version_number(number: &[u8]) -> bool {
     }
 }
 
-/// The header line at `at`, or the empty line there.
+/// The header line at the start of `line`, or the empty line there; `line` is a tail of `head`.
 #[inline(always)] // Into the one loop that reads whole heads.
-pub(super) fn step(head: &[u8], at: usize) -> Result<Step, ParseError> {
-    let line = head.get(at..).unwrap_or_default();
-    let (name, name_len, colon) = match quick_name(line) {
-        Some((name, len)) => (name, len, len),
-        None => match slow_name(line) {
-            Ok(Some(found)) => found,
-            Ok(None) => return Ok(Step::End(at.saturating_add(2))),
-            Err(e) => return Err(e.at(at)),
+pub(super) fn step<'b>(head: &'b [u8], line: &'b [u8]) -> Result<Step<'b>, ParseError> {
+    let at = offset_in(head, line);
+    let (name, name_len, rest) = match quick_name(line) {
+        Some(found) => found,
+        None => match slow_name(line).map_err(|e| e.at(at))? {
+            Line::Named(name, len, rest) => (name, len, rest),
+            Line::Empty(rest) => return Ok(Step::End(rest)),
         },
     };
-    let value_at = at.saturating_add(colon).saturating_add(1);
-    let value = head.get(value_at..).unwrap_or_default();
-    let len = value_len(value, name).map_err(|e| e.at(value_at))?;
-    let next = value_at.saturating_add(len).saturating_add(2);
-    let value = trim_lws(value.get(..len).unwrap_or_default());
+    let (value, next) = split_value(rest, name).map_err(|e| e.at(offset_in(head, rest)))?;
+    let value = trim_lws(value.strip_prefix(b" ").unwrap_or(value));
     let value_at = offset_in(head, value);
     let slot = Slot {
         line: narrow(at),
         value: narrow(value_at),
-        end: narrow(value_at.saturating_add(value.len())),
+        end: narrow(value_at.wrapping_add(value.len())),
         name_len: u8::try_from(name_len).unwrap_or(u8::MAX),
         name,
     };
@@ -215,46 +223,55 @@ pub(super) fn step(head: &[u8], at: usize) -> Result<Step, ParseError> {
 
 /// As [`step`], for those who are in no hurry.
 #[inline(never)]
-pub(super) fn step_apart(head: &[u8], at: usize) -> Result<Step, ParseError> {
-    step(head, at)
+pub(super) fn step_apart<'b>(head: &'b [u8], line: &'b [u8]) -> Result<Step<'b>, ParseError> {
+    step(head, line)
 }
 
-/// A name that is known and has its colon right behind it, and its length.
+/// A name that is known and has its colon right behind it, its length, and what follows the colon.
 #[inline(always)]
-fn quick_name(line: &[u8]) -> Option<(Name, usize)> {
-    let len = find_byte(line.get(..32)?, b':')?;
-    match Name::from_bytes(line.get(..len)?) {
+fn quick_name(line: &[u8]) -> Option<(Name, usize, &[u8])> {
+    let len = find_byte(line.first_chunk::<32>()?, b':')?;
+    let (name, rest) = line.split_at_checked(len)?;
+    match Name::from_bytes(name) {
         Name::Other => None,
-        name => Some((name, len)),
+        name => Some((name, len, rest.get(1..)?)),
     }
 }
 
-/// Any name, its length and the offset of its colon; `None`: an empty line.
-fn slow_name(line: &[u8]) -> Result<Option<(Name, usize, usize)>, ParseError> {
+/// What a line begins with.
+enum Line<'b> {
+    /// A name, its length, and what follows the colon.
+    Named(Name, usize, &'b [u8]),
+    /// Nothing: what follows the empty line.
+    Empty(&'b [u8]),
+}
+
+/// Any name, or the empty line.
+fn slow_name(line: &[u8]) -> Result<Line<'_>, ParseError> {
     let (name, rest) = Class::TOKEN.split(line);
     // HCOLON = *( SP / HTAB ) ":" SWS
     let blanks = match (name, rest) {
-        ([], [b'\r', b'\n', ..]) => return Ok(None),
+        ([], [b'\r', b'\n', rest @ ..]) => return Ok(Line::Empty(rest)),
         ([], _) => 0,
         _ => rest
             .iter()
             .take_while(|b| matches!(b, b' ' | b'\t'))
             .count(),
     };
-    let colon = name.len().saturating_add(blanks);
     match rest.get(blanks..).unwrap_or_default() {
-        [b':', ..] if !name.is_empty() => Ok(Some((Name::from_bytes(name), name.len(), colon))),
-        rest => fault(no_name(rest), colon),
+        [b':', rest @ ..] if !name.is_empty() => {
+            Ok(Line::Named(Name::from_bytes(name), name.len(), rest))
+        }
+        rest => fault(no_name(rest), offset_in(line, rest)),
     }
 }
 
-/// The offset of the line after the one at `at` and its folds; `None` if there is none.
-pub(super) fn skip_line(head: &[u8], at: usize) -> Option<usize> {
-    let rest = head.get(at..)?;
-    let end = rest
+/// What follows the line at the start of `line` and its folds; `None` if there is nothing.
+pub(super) fn skip_line(line: &[u8]) -> Option<&[u8]> {
+    let end = line
         .windows(3)
         .position(|w| matches!(w, [b'\r', b'\n', next] if !matches!(next, b' ' | b'\t')))?;
-    Some(at.saturating_add(end).saturating_add(2))
+    line.get(end.saturating_add(2)..)
 }
 
 /// What is wrong with a line that has no colon where it should be.
@@ -269,30 +286,34 @@ fn no_name(rest: &[u8]) -> ParseErrorKind {
     }
 }
 
-/// The length of a header value up to the CR LF that ends it, folds included.
+/// A header value up to the CR LF that ends it, folds included, and what follows these.
 #[inline(always)]
-fn value_len(bytes: &[u8], name: Name) -> Result<usize, ParseError> {
-    let mut at = 0usize;
+fn split_value(bytes: &[u8], name: Name) -> Result<(&[u8], &[u8]), ParseError> {
+    let mut rest = bytes;
     let mut quotes = Quotes {
         at: 0,
         inside: false,
     };
     loop {
-        let rest = bytes.get(at..).unwrap_or_default();
-        let Some(found) = find_control(rest) else {
+        let found = find_control(rest).and_then(|at| rest.get(at..));
+        let Some(found) = found else {
             return fault(ParseErrorKind::Truncated, bytes.len());
         };
-        at = at.saturating_add(found);
-        match rest.get(found..).unwrap_or_default() {
-            [b'\r', b'\n', b' ' | b'\t', ..] => at = at.saturating_add(3),
-            [b'\r', b'\n', ..] => return Ok(at),
-            [b'\t', ..] => at = at.saturating_add(1),
+        let at = offset_in(bytes, found);
+        rest = match found {
+            [b'\r', b'\n', b' ' | b'\t', tail @ ..] => tail,
+            [b'\r', b'\n', tail @ ..] => return Ok((before(bytes, found), tail)),
+            [b'\t', tail @ ..] => tail,
             [b'\r'] => return fault(ParseErrorKind::Truncated, bytes.len()),
             [b'\r' | b'\n', ..] => return fault(ParseErrorKind::LineEnd, at),
             // quoted-pair = "\" (%x00-09 / %x0B-0C / %x0E-7F): the one place where a control
             // character may stand. Free text and values of an unknown grammar have none.
-            _ if name != Name::Other && name.form() != Form::Text && quotes.escaped(bytes, at) => {
-                at = at.saturating_add(1);
+            [_, tail @ ..]
+                if name != Name::Other
+                    && name.form() != Form::Text
+                    && quotes.escaped(bytes, at) =>
+            {
+                tail
             }
             _ => return fault(ParseErrorKind::ControlCharacter, at),
         }

@@ -159,19 +159,21 @@ impl<'b> Message<'b> {
     }
 
     fn index_lines(&mut self, area: &'b [u8]) -> Result<(), ParseError> {
-        let (start, mut at) = head::start_line(area)?;
+        let (start, mut lines) = head::start_line(area)?;
         self.start = start;
         let mut free = self.index.iter_mut();
         loop {
-            match head::step(area, at)? {
+            match head::step(area, lines)? {
                 Step::Header(slot, next) => {
-                    *free
-                        .next()
-                        .ok_or(ParseError::new(ParseErrorKind::TooManyHeaders, at))? = slot;
-                    at = next;
+                    let Some(place) = free.next() else {
+                        let at = offset_in(area, lines);
+                        return Err(ParseError::new(ParseErrorKind::TooManyHeaders, at));
+                    };
+                    *place = slot;
+                    lines = next;
                 }
-                Step::End(next) => {
-                    self.head = split_at(area, next).0;
+                Step::End(body) => {
+                    self.head = split_at(area, offset_in(area, body)).0;
                     self.count = MAX_HEADERS.saturating_sub(free.len());
                     return Ok(());
                 }
@@ -190,7 +192,7 @@ impl<'b> Message<'b> {
         let area = split_at(bytes.get(lead..)?, MAX_HEAD).0;
         let mut message = Self::new();
         (message.lead, message.head) = (lead, area);
-        let (line, mut at) = head::first_line(area).ok()?;
+        let (line, mut lines) = head::first_line(area).ok()?;
         let mut words = line.splitn(2, |&b| b == b' ');
         let (method, uri) = (words.next()?, words.next()?);
         let method = match head::start_line(area) {
@@ -208,19 +210,19 @@ impl<'b> Message<'b> {
         };
         let mut free = message.index.iter_mut();
         loop {
-            match head::step_apart(area, at) {
+            match head::step_apart(area, lines) {
                 Ok(Step::Header(slot, next)) => {
                     if let Some(place) = free.next() {
                         *place = slot;
                     }
-                    at = next;
+                    lines = next;
                 }
-                Ok(Step::End(next)) => {
-                    message.head = split_at(area, next).0;
+                Ok(Step::End(body)) => {
+                    message.head = split_at(area, offset_in(area, body)).0;
                     break;
                 }
-                Err(_) => match head::skip_line(area, at) {
-                    Some(next) => at = next,
+                Err(_) => match head::skip_line(lines) {
+                    Some(next) => lines = next,
                     None => break,
                 },
             }

@@ -3,7 +3,7 @@
 use super::super::error::{ParseError, ParseErrorKind};
 use super::super::header::{CSeq, Contact, MaxForwards, NameAddr, Via};
 use super::super::name::Name;
-use super::super::scan::{Class, split_commas};
+use super::super::scan::{Class, whole};
 use super::super::uri::{Scheme, Uri};
 use super::{Message, StartLine};
 
@@ -89,10 +89,9 @@ impl<'b> Message<'b> {
             *seen |= bit;
             match name {
                 Name::Via => {
-                    for value in split_commas(value) {
-                        let read = self.typed(value, Via::parse)?;
+                    self.list(value, Via::split, |read| {
                         via.get_or_insert(read);
-                    }
+                    })?;
                 }
                 Name::From => from = Some(self.address(value)?),
                 Name::To => to = Some(self.address(value)?),
@@ -100,16 +99,8 @@ impl<'b> Message<'b> {
                 Name::CSeq => cseq = Some(self.typed(value, CSeq::parse)?),
                 Name::MaxForwards => drop(self.typed(value, MaxForwards::parse)?),
                 Name::ContentLength => drop(self.length(value)?),
-                Name::Contact => {
-                    for value in split_commas(value).filter(|value| *value != b"*") {
-                        self.address(value)?;
-                    }
-                }
-                Name::Route | Name::RecordRoute => {
-                    for value in split_commas(value) {
-                        self.address(value)?;
-                    }
-                }
+                Name::Contact => self.list(value, Contact::split, drop)?,
+                Name::Route | Name::RecordRoute => self.list(value, NameAddr::split, drop)?,
                 _ => {}
             }
         }
@@ -227,7 +218,30 @@ impl<'b> Message<'b> {
 
     /// An address whose URI follows its grammar too.
     fn address(&self, value: &'b [u8]) -> Result<NameAddr<'b>, ParseError> {
-        self.typed(value, NameAddr::parse_whole)
+        self.typed(value, |value| whole(value, NameAddr::split))
+    }
+
+    /// Reads each element of a comma list in the walk that finds its end.
+    fn list<T>(
+        &self,
+        value: &'b [u8],
+        split: impl Fn(&'b [u8]) -> Result<(T, &'b [u8]), ParseError>,
+        mut each: impl FnMut(T),
+    ) -> Result<(), ParseError> {
+        let mut rest = value;
+        while !rest.is_empty() {
+            let (read, tail) = self.typed(rest, &split)?;
+            each(read);
+            rest = match tail {
+                [] => return Ok(()),
+                [b',', tail @ ..] if !tail.is_empty() => tail,
+                // An empty element at the end is refused like any other.
+                [b',', tail @ ..] | tail => {
+                    return Err(self.fault(ParseErrorKind::HeaderValue, tail));
+                }
+            };
+        }
+        Ok(())
     }
 
     // Call-ID = word [ "@" word ]

@@ -1,5 +1,6 @@
 //! Settings to a document.
 
+use super::super::scan::split_at;
 use super::super::sink::Sink;
 use super::super::xml;
 use super::dialect::{AM, IPAB, ISB, SSS};
@@ -160,8 +161,9 @@ fn put_prefix(sink: &mut Sink<'_>, number: u32) {
 }
 
 fn put_indent(sink: &mut Sink<'_>, depth: usize) {
-    sink.put(b"    ");
-    (0..depth).for_each(|_| sink.put(b"  "));
+    const SPACES: &[u8; 4 + 2 * Dialect::MAX_PATH] = &[b' '; 4 + 2 * Dialect::MAX_PATH];
+    let (indent, _) = split_at(SPACES, depth.saturating_mul(2).saturating_add(4));
+    sink.put(indent);
 }
 
 fn put_attribute(sink: &mut Sink<'_>, name: &str, value: &str) {

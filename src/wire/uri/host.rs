@@ -4,7 +4,7 @@ use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::wire::error::{ParseError, ParseErrorKind};
-use crate::wire::scan::{Class, eq_ignore_case, hex_value, split_at};
+use crate::wire::scan::{Class, eq_ignore_case, halves, hex_value, split_at};
 
 /// A host: a name or an address, never both (RFC 3261 §19.1.4: a name does not match what it
 /// resolves to).
@@ -36,6 +36,12 @@ impl<'b> Host<'b> {
             let (address, rest) = split_at(inside, inside.iter().position(|&b| b == b']')?);
             return Some((Self::V6(ipv6(address)?), rest.get(1..)?));
         }
+        if let [b'0'..=b'9', ..] = bytes
+            && let Some((address, rest)) = split_ipv4(bytes)
+            && !rest.first().is_some_and(|&b| Class::HOST.has(b))
+        {
+            return Some((Self::V4(address), rest));
+        }
         // domainlabel = alphanum / alphanum *( alphanum / "-" ) alphanum
         let (mut top, mut end) = (0usize, 0usize);
         let before = |end: usize| match end.checked_sub(1) {
@@ -55,12 +61,12 @@ impl<'b> Host<'b> {
             end = end.wrapping_add(1);
         }
         let before = before(end);
-        let (name, rest) = split_at(bytes, end);
-        match (before, split_at(name, top).1) {
+        let (name, rest) = halves(bytes, end);
+        // A dot may end a name. What ends in a number can only have been meant for an address.
+        match (before, halves(name, top).1) {
             (b'-', _) => None,
-            // A dot may end a name, but no address, and it is not all.
-            (b'.', _) if end < 2 || ends_in_number(name.strip_suffix(b".")?) => None,
-            (_, [b'0'..=b'9', ..]) if ends_in_number(name) => Some((Self::V4(ipv4(name)?), rest)),
+            (b'.', _) if ends_in_number(name.strip_suffix(b".")?) => None,
+            (_, [b'0'..=b'9', ..]) if ends_in_number(name) => None,
             _ => Some((Self::Name(name), rest)),
         }
     }
@@ -115,23 +121,31 @@ pub fn parse_ip(bytes: &[u8]) -> Option<IpAddr> {
 const ALPHANUM: Class = Class::ALPHA.or(Class::DIGIT);
 
 // IPv4address = 1*3DIGIT "." 1*3DIGIT "." 1*3DIGIT "." 1*3DIGIT
-fn ipv4(bytes: &[u8]) -> Option<Ipv4Addr> {
-    let (mut address, mut octet, mut digits, mut dots) = (0u32, 0u32, 0u8, 0u8);
-    for &byte in bytes {
-        match byte {
-            b'0'..=b'9' if digits < 3 => {
-                octet = octet.wrapping_mul(10).wrapping_add((byte & 0xf).into());
-                digits = digits.wrapping_add(1);
-            }
-            b'.' if digits > 0 && octet < 256 && dots < 3 => {
-                address = address << 8 | octet;
-                (octet, digits) = (0, 0);
-                dots = dots.wrapping_add(1);
-            }
-            _ => return None,
-        }
+fn split_ipv4(bytes: &[u8]) -> Option<(Ipv4Addr, &[u8])> {
+    let (mut address, mut rest) = split_octet(bytes)?;
+    for _ in 1..4 {
+        let (octet, tail) = split_octet(rest.strip_prefix(b".")?)?;
+        (address, rest) = (address << 8 | octet, tail);
     }
-    (digits > 0 && octet < 256 && dots == 3).then(|| (address << 8 | octet).into())
+    Some((address.into(), rest))
+}
+
+// 1*3DIGIT, below 256
+fn split_octet(bytes: &[u8]) -> Option<(u32, &[u8])> {
+    let (mut octet, mut rest) = (0u32, bytes);
+    while let [digit @ b'0'..=b'9', tail @ ..] = rest {
+        octet = octet.wrapping_mul(10).wrapping_add((digit & 0xf).into());
+        rest = tail;
+    }
+    let digits = bytes.len().wrapping_sub(rest.len());
+    (matches!(digits, 1..=3) && octet < 256).then_some((octet, rest))
+}
+
+fn ipv4(bytes: &[u8]) -> Option<Ipv4Addr> {
+    match split_ipv4(bytes) {
+        Some((address, [])) => Some(address),
+        _ => None,
+    }
 }
 
 fn ipv6(bytes: &[u8]) -> Option<Ipv6Addr> {
@@ -190,7 +204,7 @@ fn after_gap(bytes: &[u8]) -> &[u8] {
     }
 }
 
-/// Whether the last label is a number, so that the host can only be an IPv4 address.
+/// Whether the last label is a number.
 fn ends_in_number(name: &[u8]) -> bool {
     name.rsplit(|&b| b == b'.')
         .next()

@@ -2,7 +2,7 @@
 //!
 //! Each type is one production of RFC 3261 §25.1 and can only be made of bytes that follow it.
 
-use super::super::scan::{Class, controls, fits_escaped};
+use super::super::scan::{Class, controls, split_escaped};
 use super::super::sink::Sink;
 use super::{Value, sealed::Sealed};
 use core::fmt;
@@ -336,19 +336,6 @@ fn of_class(bytes: &[u8], class: Class) -> Result<&[u8], TextError> {
 
 /// Where the first byte stands that is neither of a URI nor an escape.
 fn wrong_in_uri(bytes: &[u8]) -> Option<usize> {
-    let class = Class::URIC.or(Class::URI_PARAM);
-    if fits_escaped(bytes, class) {
-        return None;
-    }
-    let mut at = 0_usize;
-    loop {
-        let rest = bytes.get(at..)?;
-        match rest {
-            [b'%', high, low, ..] if Class::HEX.has(*high) && Class::HEX.has(*low) => {
-                at = at.saturating_add(3)
-            }
-            [b, ..] if *b != b'%' && class.has(*b) => at = at.saturating_add(1),
-            _ => return Some(at),
-        }
-    }
+    let (_, rest) = split_escaped(bytes, Class::URIC.or(Class::URI_PARAM));
+    (!rest.is_empty()).then(|| bytes.len().wrapping_sub(rest.len()))
 }

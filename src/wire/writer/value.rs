@@ -3,7 +3,7 @@
 use core::net::{IpAddr, SocketAddr};
 
 use super::super::name::Method;
-use super::super::scan::{Class, eq_ignore_case, find_outside, split_param, trim_lws};
+use super::super::scan::{Class, controls, eq_ignore_case, find_outside, split_param, trim_lws};
 use super::super::sink::Sink;
 use super::super::uri;
 use super::{HostName, Quoted, Token, UriText, Value, put_method, sealed::Sealed};
@@ -411,16 +411,13 @@ fn put_params(sink: &mut Sink<'_>, params: &[Param<'_>]) {
 /// Whether a byte is below 0x20, HT included, or is DEL; eight bytes at a time.
 #[inline]
 fn has_control(bytes: &[u8]) -> bool {
-    const ONES: u64 = u64::MAX / 255;
+    let hits = |word: &[u8; 8]| controls(u64::from_le_bytes(*word));
     let (words, rest) = bytes.as_chunks::<8>();
-    let mut found = 0;
-    for word in words {
-        let word = u64::from_le_bytes(*word);
-        // The high bit of a byte ends up set if the byte is below 0x20 (or lies above one that is).
-        found |= word.wrapping_sub(ONES.wrapping_mul(0x20)) & !word;
-        // The same for a byte that is 0x7f, which is zero after the exclusive or.
-        let del = word ^ ONES.wrapping_mul(0x7f);
-        found |= del.wrapping_sub(ONES) & !del;
-    }
-    found & ONES.wrapping_mul(0x80) != 0 || rest.iter().any(u8::is_ascii_control)
+    // The last eight bytes overlap the words; fewer than eight are looked at one by one.
+    let end = bytes.last_chunk::<8>();
+    let found = words
+        .iter()
+        .chain(end)
+        .fold(0, |found, word| found | hits(word));
+    found != 0 || (end.is_none() && rest.iter().any(u8::is_ascii_control))
 }

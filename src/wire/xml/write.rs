@@ -54,13 +54,25 @@ pub fn put_element(sink: &mut Sink<'_>, name: &'static str, text: &str) {
 
 fn put_escaped(sink: &mut Sink<'_>, text: &str, escape: impl Fn(char) -> Option<&'static str>) {
     let mut rest = text;
-    while let Some(at) = rest.find(|c| escape(c).is_some() || !is_char(c)) {
-        let (plain, marked) = rest.split_at_checked(at).unwrap_or((rest, ""));
+    loop {
+        // The first other byte is the first of its character.
+        let at = rest.bytes().position(|b| !is_plain(b));
+        let (plain, marked) = rest
+            .split_at_checked(at.unwrap_or(rest.len()))
+            .unwrap_or((rest, ""));
         sink.put(plain.as_bytes());
         let mut chars = marked.chars();
-        let mark = chars.next().and_then(&escape).unwrap_or("\u{fffd}");
-        sink.put(mark.as_bytes());
+        let Some(c) = chars.next() else { return };
+        match escape(c) {
+            Some(mark) => sink.put(mark.as_bytes()),
+            None if is_char(c) => sink.put(c.encode_utf8(&mut [0; 4]).as_bytes()),
+            None => sink.put("\u{fffd}".as_bytes()),
+        }
         rest = chars.as_str();
     }
-    sink.put(rest.as_bytes());
+}
+
+/// What is never escaped, and nearly all that there is.
+const fn is_plain(byte: u8) -> bool {
+    matches!(byte, b' ' | b'!' | b'#'..=b'%' | b'('..=b';' | b'=' | b'?'..=b'~')
 }

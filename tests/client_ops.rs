@@ -65,7 +65,7 @@ fn for_each_seed(seeds: std::ops::Range<u64>, check: impl Fn(&Setup, &[Op])) -> 
 }
 
 /// What the seeds together have to show, or they try too little.
-const SEEN: [&str; 24] = [
+const SEEN: [&str; 33] = [
     "Registered {",
     "Refreshed {",
     "change: Lost",
@@ -86,6 +86,15 @@ const SEEN: [&str; 24] = [
     "Full {",
     "NoPong",
     "NextCandidate",
+    "SettingsDone { id: SettingsId(",
+    "outcome: InEffect",
+    "outcome: Removed",
+    "outcome: RunsOut",
+    "outcome: Superseded",
+    "Event(Settings(InEffect",
+    "Event(Settings(Lost",
+    "Event(Settings(Retrying",
+    "RetrieveDeferred",
     "SIP/2.0 200",
     "SIP/2.0 415",
     "SIP/2.0 480",

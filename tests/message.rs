@@ -1,5 +1,10 @@
 //! What a message says, read header by header through the views.
-#![allow(clippy::panic, clippy::unwrap_used)]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used
+)]
 
 use oma_im::wire::error::{ParseError, ParseErrorKind};
 use oma_im::wire::header::{Event, Expires, Via};
@@ -218,6 +223,173 @@ fn a_request_is_judged_by_each_header_that_must_be_right() {
         "Record-Route: <sip:@>",
     );
     assert_eq!(fault(&text, Message::validate).kind, ParseErrorKind::Uri);
+}
+
+// RFC 3261 §7.1, §7.2, §7.3.1: each way of breaking a line, with the byte that breaks it.
+#[test]
+fn a_head_is_refused_at_the_byte_that_is_wrong() {
+    use ParseErrorKind::{
+        ControlCharacter, HeaderName, LineEnd, StartLine, StatusCode, Truncated, Version,
+    };
+    let judge = |bytes: &str, kind, offset| {
+        let error = Message::parse(bytes.as_bytes()).unwrap_err();
+        assert_eq!((error.kind, error.offset()), (kind, offset), "{bytes:?}");
+    };
+    for (line, kind, offset) in [
+        ("", Truncated, 0),
+        ("OPTIONS sip:a SIP/2.0", Truncated, 21),
+        ("OPTIONS sip:a SIP/2.0\r", Truncated, 22),
+        ("OPTIONS sip:a SIP/2.0\r\n", Truncated, 23),
+        ("OPTIONS sip:a SIP/2.0\rX", LineEnd, 21),
+        ("OPTIONS sip:a SIP/2.0\n\n", LineEnd, 21),
+        ("OPTIONS sip:a\u{1} SIP/2.0\r\n", ControlCharacter, 13),
+        ("OPTIONS sip:a\tb SIP/2.0\r\n", StartLine, 8),
+        ("\tOPTIONS sip:a SIP/2.0\r\n", StartLine, 0),
+        (" sip:a SIP/2.0\r\n", StartLine, 0),
+        ("OPTIONS\tsip:a SIP/2.0\r\n", StartLine, 7),
+        ("OPTIONS  SIP/2.0\r\n", StartLine, 8),
+        ("OPTIONS sip:a\r\n", StartLine, 13),
+        ("OPTIONS sip:a SIP/3.0\r\n", Version, 14),
+        ("OPTIONS sip:a SIP/12.34\r\n", Version, 14),
+        ("OPTIONS sip:a SIP/2\r\n", StartLine, 14),
+        ("OPTIONS sip:a SIP/.0\r\n", StartLine, 14),
+        ("OPTIONS sip:a SIP/2.\r\n", StartLine, 14),
+        ("OPTIONS sip:a SIP/x.0\r\n", StartLine, 14),
+        ("OPTIONS sip:a HTTP/1.1\r\n", StartLine, 14),
+        ("OPTIONS sip:a TIP/3.0\r\n", StartLine, 14),
+        ("OPTIONS sip:a SIP/2.0 \r\n", StartLine, 14),
+        ("SIP/3.0 200 OK\r\n", Version, 0),
+        ("SIP/2.0x200 OK\r\n", StartLine, 0),
+        ("SIP/2.0\r\n", StatusCode, 7),
+        ("SIP/2.0 \r\n", StatusCode, 8),
+        ("SIP/2.0 99 x\r\n", StatusCode, 8),
+        ("SIP/2.0 099 x\r\n", StatusCode, 8),
+        ("SIP/2.0 700 x\r\n", StatusCode, 8),
+        ("SIP/2.0 2000 x\r\n", StatusCode, 8),
+        ("SIP/2.0 200\r\n", StartLine, 11),
+        ("SIP/2.0 200OK\r\n", StartLine, 11),
+    ] {
+        judge(line, kind, offset);
+        if kind != Truncated {
+            // Empty lines in front count (RFC 3261 §7.5).
+            judge(&format!("\r\n\r\n{line}\r\n\r\n"), kind, offset + 4);
+        }
+    }
+    for good in [
+        "SIP/2.0 200 \r\n\r\n",
+        "sip/2.0 200 a\tb\r\n\r\n",
+        "X a sip/2.0\r\n\r\n",
+    ] {
+        assert!(Message::parse(good.as_bytes()).is_ok(), "{good:?}");
+    }
+    // A header line begins at byte 23.
+    for (line, kind, offset) in [
+        ("Sub", Truncated, 3),
+        ("Sub\r", Truncated, 3),
+        ("Sub\r\n", HeaderName, 3),
+        ("Sub\rX", LineEnd, 3),
+        ("Sub\nX", LineEnd, 3),
+        ("Sub x: y\r\n", HeaderName, 4),
+        ("Sub\u{1}: x\r\n", ControlCharacter, 3),
+        ("Sub \u{7f}: x\r\n", ControlCharacter, 4),
+        ("Sub\u{e9}: x\r\n", HeaderName, 3),
+        (": x\r\n", HeaderName, 0),
+        (" Sub: x\r\n", HeaderName, 0),
+        ("\tSub: x\r\n", HeaderName, 0),
+        ("\rX", LineEnd, 0),
+        ("\nX", LineEnd, 0),
+        ("\r", Truncated, 0),
+        ("A: b", Truncated, 4),
+        ("A: b\r", Truncated, 5),
+        ("A: b\r\n", Truncated, 6),
+        ("A: b\rX", LineEnd, 4),
+        ("A: b\nX", LineEnd, 4),
+        ("A: b\u{1}\r\n", ControlCharacter, 4),
+        ("A: b\r\n c\u{0}\r\n", ControlCharacter, 8),
+        // An escaped one is of a quoted string alone, of a header whose grammar is known.
+        ("From: \"\\\u{1}\" <sip:a>\r\n\u{1}", ControlCharacter, 20),
+        ("From: \"\" \\\u{1}\r\n", ControlCharacter, 10),
+        ("From: \"\\\\\u{1}\r\n", ControlCharacter, 9),
+        ("From: \"\\\u{1}\u{1}\"\r\n", ControlCharacter, 9),
+        ("Subject: \"\\\u{1}\"\r\n", ControlCharacter, 11),
+        ("X-Foo: \"\\\u{1}\"\r\n", ControlCharacter, 9),
+    ] {
+        judge(
+            &format!("OPTIONS sip:a SIP/2.0\r\n{line}"),
+            kind,
+            23 + offset,
+        );
+    }
+    for good in [
+        "Sub \t : x\r\n",
+        "A:\r\n",
+        "A: b\tc\r\n\td\r\n e\r\n",
+        "From: \"a\\\u{1}b\\\"\\\u{1}\"\r\n",
+    ] {
+        let text = format!("OPTIONS sip:a SIP/2.0\r\n{good}\r\n");
+        let message = Message::parse(text.as_bytes()).unwrap_or_else(|e| panic!("{good:?}: {e}"));
+        assert_eq!(message.headers().count(), 1, "{good:?}");
+        assert_eq!(message.head_len(), text.len());
+    }
+}
+
+#[test]
+fn every_header_may_stand_once_and_some_only_once() {
+    let value = |name: Name| match name {
+        Name::Via => "SIP/2.0/UDP a.example",
+        Name::From | Name::To => "<sip:a@b>",
+        Name::Contact | Name::Route | Name::RecordRoute => "<sip:a@b>",
+        Name::CSeq => "1 OPTIONS",
+        Name::MaxForwards | Name::ContentLength => "0",
+        _ => "x",
+    };
+    let lines: Vec<_> = Name::all()
+        .map(|name| (name, format!("{}: {}\r\n", name.as_str(), value(name))))
+        .collect();
+    assert!(lines.len() > 64, "more than one word of bits");
+    let judge = |lines: &[(Name, String)]| {
+        let lines: String = lines.iter().map(|(_, line)| line.as_str()).collect();
+        let text = format!("OPTIONS sip:a@b SIP/2.0\r\n{lines}\r\n");
+        let message = Message::parse(text.as_bytes());
+        message
+            .and_then(|message| message.well_formed())
+            .map_err(|error| error.kind)
+    };
+    use Name::{CSeq, CallId, From, To, Via};
+    let mandatory = |name: Name| matches!(name, Via | From | To | CallId | CSeq);
+    let must: Vec<_> = lines
+        .iter()
+        .filter(|(name, _)| mandatory(*name))
+        .cloned()
+        .collect();
+    let others: Vec<_> = lines
+        .iter()
+        .filter(|(name, _)| !mandatory(*name))
+        .cloned()
+        .collect();
+    for some in [&others[..64], &others[others.len() - 64..]] {
+        assert_eq!(judge(&[&must[..], some].concat()), Ok(()));
+    }
+    // No name is taken for another one.
+    for pair in others.windows(65) {
+        let both = [pair[0].clone(), pair[64].clone()];
+        assert_eq!(judge(&[&must[..], &both].concat()), Ok(()), "{both:?}");
+    }
+    for line in &lines {
+        let twice = [line.clone(), line.clone()];
+        let mut all: Vec<_> = must
+            .iter()
+            .filter(|other| other.0 != line.0)
+            .cloned()
+            .collect();
+        all.extend(twice);
+        let expected = if line.0.is_singleton() {
+            Err(ParseErrorKind::DuplicateHeader)
+        } else {
+            Ok(())
+        };
+        assert_eq!(judge(&all), expected, "{line:?} twice");
+    }
 }
 
 #[test]

@@ -155,11 +155,11 @@ fn what_a_notify_says() {
         ("terminated", over(Termination::Other, None)),
         (
             "terminated;reason=noResource;expires=60",
-            over(Termination::Noresource, None),
+            over(Termination::NoResource, None),
         ),
         (
             "TERMINATED ; retry-after=7;reason=giveup",
-            over(Termination::Giveup, Some(7)),
+            over(Termination::GiveUp, Some(7)),
         ),
         (
             "terminated;reason=deactivated",

@@ -13,7 +13,7 @@ use oma_im::sip::publication::{
 };
 use oma_im::sip::registration::RefreshRule;
 use oma_im::time::Instant;
-use oma_im::wire::header::SipEtag;
+use oma_im::wire::header::{EntityTag, SipEtag};
 use oma_im::wire::message::Message;
 use oma_im::wire::name::Status;
 use std::collections::BTreeMap;
@@ -555,14 +555,17 @@ fn the_entity_tag_is_bounded() {
         (1, Tagging::Kept),
         (64, Tagging::Kept),
         (65, Tagging::TooLong),
-        (SipEtag::MAX, Tagging::TooLong),
+        (EntityTag::MAX, Tagging::TooLong),
+        // It is not read at all.
+        (EntityTag::MAX + 1, Tagging::Missing),
+        (4096, Tagging::Missing),
     ] {
         let mut scene = scene();
         let _ = scene.play("0 publish a\n0 ok 100\n1 publish b");
         let long = "x".repeat(len);
         let grant = Grant {
             expires: Some(100),
-            entity_tag: Some(SipEtag::parse(long.as_bytes()).unwrap()),
+            entity_tag: SipEtag::parse(long.as_bytes()).ok(),
         };
         let step = scene
             .machine
@@ -645,7 +648,8 @@ fn away_and_back() {
         // Commands given meanwhile go out afterwards.
         "9 offline: -\n10 publish b: -\n11 publish c: b superseded\n\
          12 online: PUBLISH 600000 c if tag1",
-        "9 offline: -\n10 publish b: -\n11 offline: -\n3600 online: lost; PUBLISH 600000 b",
+        // And end where the registration that they waited for fails.
+        "9 offline: -\n10 publish b: -\n11 offline: b withdrawn\n3600 online: lost; PUBLISH 600000 a",
         "9 offline: -\n10 remove b: -\n12 online: PUBLISH 0 if tag1",
         "9 offline: -\n10 remove b: -\n3600 online: b removed; lost",
     ] {
@@ -934,6 +938,7 @@ Away
 Away wanting
     publish y: a superseded > Away wanting
     remove z: a superseded; z removed > Away
+    offline: a withdrawn > Away
     online: PUBLISH 600000 a > Initial
 Away with what is there
     publish y: - > Away with what is there

@@ -16,6 +16,7 @@ use oma_im::sip::subscription::{
 };
 use oma_im::sip::transaction::Timers;
 use oma_im::time::Instant;
+use oma_im::wire::header::SubscriptionState;
 use oma_im::wire::name::Status;
 use std::collections::BTreeMap;
 
@@ -73,8 +74,10 @@ impl Scene {
             },
             "terminated" => {
                 let (reason, seconds) = rest.split_once(' ').unwrap_or((rest, ""));
+                let state = format!("terminated;reason={reason}");
+                let state = SubscriptionState::parse(state.as_bytes());
                 Notice::Terminated {
-                    reason: termination(reason),
+                    reason: Termination::new(state.ok().and_then(|state| state.reason())),
                     retry_after: number(seconds),
                 }
             }
@@ -605,7 +608,7 @@ fn unsubscribing() {
         "9 unsubscribe: SUBSCRIBE 0\n9 sent: -\n10 423 60: unsubscribed",
         "9 unsubscribe: SUBSCRIBE 0\n41 silence: unsubscribed",
         // The notifier was quicker.
-        "9 terminated noresource: ended Terminated(Noresource), again never\n9 unsubscribe: unsubscribed",
+        "9 terminated noresource: ended Terminated(NoResource), again never\n9 unsubscribe: unsubscribed",
         // In the middle of a refresh.
         "9 refresh: SUBSCRIBE 3600\n9 sent: -\n10 unsubscribe: -\n11 active: -\n12 200 3600: SUBSCRIBE 0",
         "9 refresh: SUBSCRIBE 3600\n9 sent: -\n10 200 3600: -\n11 unsubscribe: SUBSCRIBE 0",
@@ -1167,14 +1170,4 @@ fn a_subscription_is_small() {
         "{}",
         size_of::<Subscription<288>>()
     );
-}
-
-/// What Subscription-State with this reason says.
-fn termination(reason: &str) -> Termination {
-    use oma_im::wire::header::SubscriptionState;
-    let value = match reason {
-        "" => "terminated".to_owned(),
-        reason => format!("terminated;reason={reason}"),
-    };
-    Termination::of(SubscriptionState::parse(value.as_bytes()).unwrap().reason())
 }

@@ -425,6 +425,7 @@ fn ladder<M: Machine>(machine: &mut M, timers: &Timers) -> Vec<String> {
             machine.timeout(due, timers)
         ));
         assert_eq!(machine.timeout(due, timers), "Nothing", "once only");
+        assert!(lines.len() < 100, "no end: {lines:?}");
     }
     lines
 }

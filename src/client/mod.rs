@@ -498,7 +498,7 @@ impl<S: Storage> Client<S> {
 
     /// The settings that the server holds for us, as far as is known; `None`: its defaults.
     pub fn settings(&self) -> Option<Settings> {
-        self.core.settings.in_effect()
+        self.core.settings.in_effect(self.core.now)
     }
 
     /// What was dropped or forgotten, by name.

@@ -623,7 +623,9 @@ impl<'a> Engine<'a> {
     /// Notes since when no request can go anywhere.
     fn watch_paths(&mut self) {
         if self.usable_path().is_some() {
-            if self.core.stranded.take().is_some() {
+            // A registration that ended and one that began may lie between two looks.
+            let away = self.core.settings.machine().is_away();
+            if self.core.stranded.take().is_some() || away {
                 self.settings_online();
                 self.watches_online();
             }

@@ -16,6 +16,7 @@ use crate::error::{CommandError, Failure};
 use crate::id::SettingsId;
 use crate::im::settings::{Publish, publish};
 use crate::im::tags;
+use crate::limits::RESERVE;
 use crate::sip::draft::Cuts;
 use crate::sip::failure::Failure as NoAnswer;
 use crate::sip::publication::{
@@ -23,6 +24,7 @@ use crate::sip::publication::{
     PublicationEvent, Reason, Step,
 };
 use crate::sip::transaction::key::hash;
+use crate::time::Instant;
 use crate::wire::message::Message;
 use crate::wire::name::{Name, Status};
 use crate::wire::scan;
@@ -79,7 +81,7 @@ pub enum SettingsChange {
         /// What failed.
         failure: Failure,
         /// When it goes on by itself.
-        retry_at: crate::time::Instant,
+        retry_at: Instant,
     },
     /// Another device of the user has published these (RFC 4354 §5.11); what it does not say is
     /// `None`. Only with `Config::watch_settings`.
@@ -126,10 +128,11 @@ impl SettingsState {
         &self.publication
     }
 
-    /// The settings that the server holds for us.
-    pub(crate) fn in_effect(&self) -> Option<Settings> {
+    /// The settings that the server holds for us. While nothing is sent, no timer says that their
+    /// time is over, so that is looked at here.
+    pub(crate) fn in_effect(&self, now: Instant) -> Option<Settings> {
         let held = self.publication.held()?;
-        Some(held.document().settings)
+        (held.expires_at() > now).then(|| held.document().settings)
     }
 }
 
@@ -281,7 +284,7 @@ impl Engine<'_> {
         }
         let change = match step.event {
             Some(PublicationEvent::InEffect { until, .. }) if !told => {
-                let settings = self.core.settings.in_effect();
+                let settings = self.core.settings.in_effect(self.core.now);
                 settings.map(|settings| SettingsChange::InEffect {
                     settings,
                     expires: self.seconds_to(until),
@@ -302,7 +305,8 @@ impl Engine<'_> {
             self.emit(Record::Settings { change });
         }
         let off = |settings: Settings| settings.offline_delivery == OfflineDelivery::Off;
-        if told && self.core.settings.in_effect().is_some_and(off) {
+        let in_effect = self.core.settings.in_effect(self.core.now);
+        if told && in_effect.is_some_and(off) {
             // 5.2.4-10.
             self.emit(Record::RetrieveDeferred);
         }
@@ -312,13 +316,19 @@ impl Engine<'_> {
         }
     }
 
-    fn seconds_to(&self, at: crate::time::Instant) -> u32 {
+    fn seconds_to(&self, at: Instant) -> u32 {
         u32::try_from(at.since(self.core.now) / 1_000).unwrap_or(u32::MAX)
     }
 
     fn send_publish(&mut self, operation: Operation<Wish>, expires: u32) {
         let row = self.free_message_row();
-        let drafted = self.draft_publish(operation, expires);
+        let mut drafted = self.draft_publish(operation, expires);
+        if !self.make_room(RESERVE)
+            && let Some((block, _)) = drafted.take()
+        {
+            // What answers and retries need stays.
+            self.arena.free(block);
+        }
         let (Ok(row), Some((block, cuts))) = (row, drafted) else {
             // Without room the attempt counts as one that nobody answered.
             if let Some((block, _)) = drafted {

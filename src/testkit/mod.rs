@@ -8,7 +8,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`net`] | datagrams and streams with latency, jitter, loss, duplication, reordering, splitting; address translation; black holes; connections that break |
-//! | [`server`] | registrar with digest, MESSAGE routing, store-and-forward, groups, event state, scripted misbehaviour; sans-IO, so it serves real sockets too |
+//! | [`server`] | registrar with digest, MESSAGE routing, store-and-forward, groups, event state and subscriptions, the edge of an IMS core, scripted misbehaviour; sans-IO, so it serves real sockets too |
 //! | [`phone`] | a client with sockets and an application |
 //! | [`world`] | phones and servers on one network |
 //! | [`log`] | the event log |

@@ -8,6 +8,7 @@
     clippy::panic
 )]
 
+mod ims;
 mod notify;
 mod publish;
 

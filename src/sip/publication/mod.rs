@@ -389,7 +389,7 @@ impl<D: Copy> Publication<D> {
                 goal, held, next, ..
             }) => (Some(goal), held, next),
             State::Waiting { goal, held, .. } => (Some(goal), held, None),
-            State::Away { .. } => return Step::NOTHING,
+            State::Away { goal, held } => (goal, held, None),
         };
         let (kept, open) = match goal {
             None => (None, None),
@@ -574,6 +574,11 @@ impl<D: Copy> Publication<D> {
     /// The value for SIP-If-Match.
     pub fn entity_tag(&self) -> Option<Token<'_>> {
         self.held()?.entity_tag()
+    }
+
+    /// Whether nothing is sent before [`online`](Self::online).
+    pub fn is_away(&self) -> bool {
+        matches!(self.state, State::Away { .. })
     }
 
     /// Whether a removal is under way or comes next.

@@ -121,7 +121,7 @@ impl<'m, 'b> Notify<'m, 'b> {
                 expires: state.expires(),
             },
             Substate::Terminated => Notice::Terminated {
-                reason: Termination::of(state.reason()),
+                reason: Termination::new(state.reason()),
                 retry_after: state.retry_after(),
             },
         };

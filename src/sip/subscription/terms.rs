@@ -131,9 +131,9 @@ pub enum Termination {
     /// It was not refreshed, or ended by us: at once.
     Timeout,
     /// No authorization came: later.
-    Giveup,
+    GiveUp,
     /// There is nothing to subscribe to any more: do not.
-    Noresource,
+    NoResource,
     /// The state does not change: do not.
     Invariant,
     /// None was given, or one that is not known: later.
@@ -141,15 +141,15 @@ pub enum Termination {
 }
 
 impl Termination {
-    /// What the `reason` parameter says.
-    pub fn of(reason: Option<EventReason<'_>>) -> Self {
+    /// What a Subscription-State gives as its reason.
+    pub fn new(reason: Option<EventReason<'_>>) -> Self {
         match reason {
             Some(EventReason::Deactivated) => Self::Deactivated,
             Some(EventReason::Probation) => Self::Probation,
             Some(EventReason::Rejected) => Self::Rejected,
             Some(EventReason::Timeout) => Self::Timeout,
-            Some(EventReason::GiveUp) => Self::Giveup,
-            Some(EventReason::NoResource) => Self::Noresource,
+            Some(EventReason::GiveUp) => Self::GiveUp,
+            Some(EventReason::NoResource) => Self::NoResource,
             Some(EventReason::Invariant) => Self::Invariant,
             Some(EventReason::Other(_)) | None => Self::Other,
         }

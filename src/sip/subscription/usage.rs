@@ -990,8 +990,8 @@ fn later(failure: Failure) -> Next {
 fn after(reason: Termination, retry_after: Option<u32>) -> Next {
     match reason {
         Termination::Deactivated | Termination::Timeout => Next::AtOnce,
-        Termination::Rejected | Termination::Noresource | Termination::Invariant => Next::Nothing,
-        Termination::Probation | Termination::Giveup | Termination::Other => Next::Later {
+        Termination::Rejected | Termination::NoResource | Termination::Invariant => Next::Nothing,
+        Termination::Probation | Termination::GiveUp | Termination::Other => Next::Later {
             retry_after,
             cause: Cause::Answered,
         },

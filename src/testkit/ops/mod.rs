@@ -19,8 +19,10 @@ use crate::config::{
     KeepAlive, Nat, NextHop, Release, Strangers, TelTargets, Transport,
 };
 use crate::im::pager::{Anonymity, Wrap};
+use crate::sip::publication::RefreshForm;
 use crate::sip::transaction::Timers;
 use crate::wire::cpim::Notifications;
+use crate::wire::settings::Settings;
 
 /// One thing that happens to a client. Numbers pick from what there is, modulo its count.
 ///
@@ -39,6 +41,8 @@ pub enum Op {
     Displayed(u8),
     /// A refusal after the drain: too late, as the client must notice.
     Refuse(u8, Refusal),
+    PublishSettings(Settings),
+    RemoveSettings,
     Answer(u8, Secret),
     NetworkChanged,
     WallClock(u32),
@@ -49,7 +53,7 @@ pub enum Op {
     Closed(u8),
     /// What is asked for is opened, and the server answers every request with success.
     Serve(Vec<Extra>),
-    /// As `Serve`, but each REGISTER and MESSAGE without credentials is challenged.
+    /// As `Serve`, but each request without credentials is challenged.
     Guard(Challenge),
     Respond(u8, Response),
     Request(u8, Request),
@@ -70,7 +74,9 @@ impl<'a> Arbitrary<'a> for Op {
         Ok(match u.arbitrary::<u8>()? {
             0..40 => Self::Serve(u.arbitrary()?),
             40..48 => Self::Guard(u.arbitrary()?),
-            48..88 => Self::Send(u.arbitrary()?),
+            48..60 => Self::PublishSettings(u.arbitrary()?),
+            60..62 => Self::RemoveSettings,
+            62..88 => Self::Send(u.arbitrary()?),
             88..110 => Self::Respond(u.arbitrary()?, u.arbitrary()?),
             110..156 => Self::Request(u.arbitrary()?, u.arbitrary()?),
             156..172 => Self::Delivered(u.arbitrary()?),
@@ -198,6 +204,7 @@ pub enum Extra {
     Keep(u8),
     Mapped(u8),
     SecondVia,
+    EntityTag(u8),
 }
 
 /// A digest challenge.
@@ -377,6 +384,11 @@ impl Setup {
                 Timers::IMS
             } else {
                 Timers::RFC3261
+            },
+            settings_refresh: if self.texts % 16 > 11 {
+                RefreshForm::Document
+            } else {
+                RefreshForm::Empty
             },
             key: 42,
             ..Config::new(

@@ -3,7 +3,9 @@
 //! - A drain ends within a bound, and what `Idle` asks for does not lie in the past twice.
 //! - What the client sends is a keep-alive or a SIP message that its own reader takes, on a flow that is open.
 //! - Every block of the arena has one owner.
-//! - No event is lost; every message that was accepted has one outcome, every report that was asked for one end.
+//! - No event is lost; every message that was accepted has one outcome, every report that was asked for one end,
+//!   every command on the settings one.
+//! - The settings that the client names are those of an answer to a command, and none without one.
 //! - A message comes to the application once.
 //!
 //! All that comes out is kept as a transcript, so that two runs can be held against each other.
@@ -19,11 +21,11 @@ use super::text;
 use super::{Adopt, Challenge, Extra, Op, Request, Secret, Send, Setup, Then, Wait};
 use crate::client::{
     Adopted, Answer, Client, Direction, Event, FlowInfo, Holders, Item, OpenFailure, Origin,
-    Output, Verified,
+    Output, SettingsChange, SettingsOutcome, Verified,
 };
 use crate::config::Transport;
 use crate::error::{CommandError, ConfigError};
-use crate::id::{ChallengeId, FlowId, IncomingId, OpenId, PathId, SendId};
+use crate::id::{ChallengeId, FlowId, IncomingId, OpenId, PathId, SendId, SettingsId};
 use crate::im::imdn::ReportKind;
 use crate::im::pager::Outgoing;
 use crate::storage::Storage;
@@ -31,6 +33,7 @@ use crate::testkit::sip::Sip;
 use crate::time::Instant;
 use crate::wire::cpim::Notifications;
 use crate::wire::message::Message;
+use crate::wire::settings::Settings;
 use crate::wire::stun;
 
 /// Polls of one drain at the most.
@@ -54,6 +57,10 @@ pub struct Run<S> {
     /// Sender and Message-ID of the last messages.
     seen: VecDeque<(Vec<u8>, Vec<u8>)>,
     sends: BTreeMap<SendId, Outcome>,
+    /// Commands on the settings that have not ended; `None` removes.
+    settings: BTreeMap<SettingsId, Option<Settings>>,
+    /// What is in effect, as the application was told.
+    in_effect: Option<Settings>,
     reports: HashSet<(IncomingId, ReportKind)>,
     sent_ids: Vec<String>,
     last: Option<(FlowId, Vec<u8>)>,
@@ -93,6 +100,8 @@ impl<S: Storage> Run<S> {
             inbox: Vec::new(),
             seen: VecDeque::new(),
             sends: BTreeMap::new(),
+            settings: BTreeMap::new(),
+            in_effect: None,
             reports: HashSet::new(),
             sent_ids: Vec::new(),
             last: None,
@@ -173,6 +182,14 @@ impl<S: Storage> Run<S> {
                 let id = pick(&self.inbox, *n).unwrap_or(IncomingId(0));
                 let result = self.client.refuse(now, id, *why);
                 self.note("refuse", result);
+            }
+            Op::PublishSettings(settings) => {
+                let result = self.client.publish_settings(now, *settings);
+                self.set("publish", Some(*settings), result);
+            }
+            Op::RemoveSettings => {
+                let result = self.client.remove_settings(now);
+                self.set("remove", None, result);
             }
             Op::Answer(n, secret) => {
                 let id = pick(&self.challenges, *n).unwrap_or(ChallengeId(0));
@@ -262,6 +279,19 @@ impl<S: Storage> Run<S> {
             "{} {what} {result:?}",
             self.now.as_millis()
         );
+    }
+
+    fn set(
+        &mut self,
+        what: &str,
+        settings: Option<Settings>,
+        result: Result<SettingsId, CommandError>,
+    ) {
+        if let Ok(id) = result {
+            let new = self.settings.insert(id, settings);
+            assert_eq!(new, None, "{id:?} was given before");
+        }
+        self.note(what, result);
     }
 
     fn send(&mut self, send: &Send) {
@@ -434,6 +464,13 @@ impl<S: Storage> Run<S> {
         }
         let stats = self.client.stats();
         assert_eq!(stats.events_lost, 0);
+        // While it is away it is not told that their time is over.
+        let settings = self.client.settings();
+        assert!(
+            settings.is_none() || settings == self.in_effect,
+            "{settings:?}, told {:?}",
+            self.in_effect
+        );
     }
 
     fn polls(&mut self) {
@@ -510,7 +547,34 @@ impl<S: Storage> Run<S> {
                 self.reports.remove(&(id, kind));
             }
             Told::Challenge(id) => self.challenges.push(id),
-            Told::Other => {}
+            Told::SettingsDone(id, outcome) => {
+                let wanted = self.settings.remove(&id);
+                let wanted = wanted.unwrap_or_else(|| panic!("{id:?} ended before"));
+                match outcome {
+                    SettingsOutcome::InEffect { settings, .. } => {
+                        assert_eq!(wanted, Some(settings), "{id:?} brought others");
+                        self.in_effect = Some(settings);
+                    }
+                    SettingsOutcome::Removed => {
+                        assert_eq!(wanted, None, "{id:?} removes nothing");
+                        self.in_effect = None;
+                    }
+                    SettingsOutcome::RunsOut { .. } => assert_eq!(wanted, None),
+                    SettingsOutcome::Superseded
+                    | SettingsOutcome::Withdrawn
+                    | SettingsOutcome::Failed(_) => {}
+                }
+            }
+            Told::Settings(SettingsChange::InEffect { settings, .. }) => {
+                self.in_effect = Some(settings);
+            }
+            Told::Settings(SettingsChange::Lost) => self.in_effect = None,
+            Told::Settings(
+                SettingsChange::Retrying { .. }
+                | SettingsChange::GivenUp(_)
+                | SettingsChange::Elsewhere { .. },
+            )
+            | Told::Other => {}
         }
     }
 
@@ -552,6 +616,8 @@ impl<S: Storage> Run<S> {
         assert_eq!(open, None, "a message without outcome");
         let report = self.reports.iter().next();
         assert_eq!(report, None, "a report without end");
+        let command = self.settings.iter().next();
+        assert_eq!(command, None, "settings without end");
         let usage = self.client.usage();
         assert_eq!((usage.transactions, usage.requests), (0, 0), "{usage:?}");
         let holders = self.client.audit();
@@ -571,6 +637,8 @@ enum Told {
     Sent(SendId),
     ReportSent(IncomingId, ReportKind),
     Challenge(ChallengeId),
+    SettingsDone(SettingsId, SettingsOutcome),
+    Settings(SettingsChange),
     Other,
 }
 
@@ -579,6 +647,8 @@ fn event_of(event: &Event<'_>) -> Told {
         Event::Sent { id, .. } => Told::Sent(*id),
         Event::ReportSent { id, kind, .. } => Told::ReportSent(*id, *kind),
         Event::Challenge { id, .. } => Told::Challenge(*id),
+        Event::SettingsDone { id, outcome } => Told::SettingsDone(*id, *outcome),
+        Event::Settings(change) => Told::Settings(*change),
         _ => Told::Other,
     }
 }

@@ -30,9 +30,9 @@ pub(super) fn target(n: u8) -> &'static str {
 
 /// The response of a grammar to a request of the client's.
 pub(super) fn response(request: &Sip, how: &Response) -> Vec<u8> {
-    const USUAL: [u16; 24] = [
-        100, 180, 199, 202, 204, 299, 302, 400, 401, 403, 404, 407, 408, 415, 423, 433, 480, 488,
-        500, 502, 503, 504, 600, 603,
+    const USUAL: [u16; 26] = [
+        100, 180, 199, 202, 204, 299, 302, 400, 401, 403, 404, 407, 408, 412, 415, 423, 433, 480,
+        488, 489, 500, 502, 503, 504, 600, 603,
     ];
     let status = match how.status {
         Code::Ok => 200,
@@ -64,6 +64,9 @@ pub(super) fn success(request: &Sip, extras: &[Extra]) -> Vec<u8> {
         if request.lists("Supported", "outbound") {
             sip.push("Require", "outbound");
         }
+    }
+    if request.method() == Some("PUBLISH") {
+        sip.push("SIP-ETag", "tag");
     }
     for extra in extras {
         put_extra(&mut sip, request, extra);
@@ -138,6 +141,10 @@ fn put_extra(sip: &mut Sip, request: &Sip, extra: &Extra) {
             );
         }
         Extra::SecondVia => sip.push("Via", "SIP/2.0/UDP 203.0.113.1;branch=z9hG4bKx"),
+        Extra::EntityTag(n) => {
+            let long = "t".repeat(usize::from(n));
+            sip.set("SIP-ETag", if n % 4 == 0 { "\"t\"" } else { &long });
+        }
     }
 }
 

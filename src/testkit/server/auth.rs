@@ -294,14 +294,13 @@ impl ImServer {
             (Qop::Auth | Qop::Both, "auth") | (Qop::AuthInt | Qop::Both, "auth-int") => true,
             _ => false,
         };
-        let expected = self.proof(
-            &user,
-            challenge,
-            algorithm,
-            params,
-            request.method().unwrap_or_default(),
-            &request.body,
-        );
+        let secret = Secret {
+            username: user.auth_name.clone(),
+            realm: challenge.realm.clone(),
+            password: user.password.clone().into_bytes(),
+        };
+        let method = request.method().unwrap_or_default();
+        let expected = secret.proof(algorithm, params, method, &request.body);
         if !qop_fits || expected != get("response") {
             return Check::Wrong;
         }
@@ -327,7 +326,7 @@ impl ImServer {
         }
         if matches!(challenge.info, Info::Rspauth | Info::Both) && get("qop") == "auth" {
             // RFC 7616 §3.5: as the request digest, with an empty method.
-            let proof = self.proof(&user, challenge, algorithm, params, "", &[]);
+            let proof = secret.proof(algorithm, params, "", &[]);
             info.push(format!(
                 "qop=auth, rspauth=\"{proof}\", cnonce=\"{}\", nc={}",
                 get("cnonce"),
@@ -340,12 +339,19 @@ impl ImServer {
             info,
         }
     }
+}
 
-    /// RFC 7616 §3.4.1.
-    fn proof(
+/// What a client and its server both know.
+pub(super) struct Secret {
+    pub(super) username: String,
+    pub(super) realm: String,
+    pub(super) password: Vec<u8>,
+}
+
+impl Secret {
+    /// The response to a challenge (RFC 7616 §3.4.1).
+    pub(super) fn proof(
         &self,
-        user: &User,
-        challenge: &Challenge,
         algorithm: Algorithm,
         params: &BTreeMap<String, String>,
         method: &str,
@@ -353,10 +359,8 @@ impl ImServer {
     ) -> String {
         let get = |name: &str| params.get(name).map_or("", String::as_str);
         let hash = |text: String| algorithm.hash(text.as_bytes());
-        let mut a1 = hash(format!(
-            "{}:{}:{}",
-            user.auth_name, challenge.realm, user.password
-        ));
+        let names = format!("{}:{}:", self.username, self.realm);
+        let mut a1 = algorithm.hash(&[names.as_bytes(), &self.password].concat());
         if algorithm.is_session() {
             a1 = hash(format!("{a1}:{}:{}", get("nonce"), get("cnonce")));
         }
@@ -378,7 +382,7 @@ impl ImServer {
 }
 
 /// The parameters of Digest credentials, quotes removed.
-fn digest_params(value: &str) -> BTreeMap<String, String> {
+pub(super) fn digest_params(value: &str) -> BTreeMap<String, String> {
     let Some((scheme, rest)) = value.split_once(' ') else {
         return BTreeMap::new();
     };

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::prelude::rust_2024::*;
 use std::vec;
 
-use super::{Challenge, ChallengeHeader, Outbound, Package};
+use super::{Challenge, ChallengeHeader, Ims, Outbound, Package};
 
 /// Whether the server does something that it could.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub struct User {
     pub password: String,
     /// All public identities, the default one first: `sip:name@domain`, then those of [`User::identity`].
     pub identities: Vec<String>,
+    /// Those of them that are registered but barred, as the one made from a USIM: they are not associated.
+    pub barred: Vec<String>,
 }
 
 impl User {
@@ -36,6 +38,7 @@ impl User {
             auth_name: name.into(),
             password: password.into(),
             identities: Vec::new(),
+            barred: Vec::new(),
         }
     }
 
@@ -51,6 +54,20 @@ impl User {
     pub fn identity(mut self, uri: &str) -> Self {
         self.identities.push(uri.into());
         self
+    }
+
+    /// Bars one of the public identities: it is told to nobody, and nobody may be told it.
+    #[must_use]
+    pub fn barred(mut self, uri: &str) -> Self {
+        self.barred.push(uri.into());
+        self
+    }
+
+    /// The public identities that are not barred, the default one first.
+    pub(super) fn associated(&self) -> impl Iterator<Item = &String> {
+        self.identities
+            .iter()
+            .filter(|identity| !self.barred.contains(identity))
     }
 }
 
@@ -91,6 +108,8 @@ pub struct Config {
     pub packages: Vec<Package>,
     /// Record-Route of a 2xx that makes a dialog, topmost first.
     pub record_route: Vec<String>,
+    /// Whether it is an IMS core; then `register_auth` and `request_auth` have no meaning.
+    pub ims: Option<Ims>,
 }
 
 impl Config {
@@ -115,6 +134,7 @@ impl Config {
             forward_ms: 16_000,
             packages: vec![Package::poc_settings(), Package::reg()],
             record_route: Vec::new(),
+            ims: None,
         }
     }
 }

@@ -75,6 +75,15 @@ impl ImServer {
         Some(filled)
     }
 
+    /// Where the server is reached from the other end of a flow: at port-s if it is protected.
+    pub(super) fn address_for(&self, flow: &Remote) -> SocketAddr {
+        let mut address = self.config.address;
+        if let (Some(ims), Some(_)) = (&self.config.ims, flow.local_port) {
+            address.set_port(ims.port_s);
+        }
+        address
+    }
+
     /// RFC 5389: a Binding request gets its XOR-MAPPED-ADDRESS.
     pub(super) fn stun_answer(&self, from: Remote, bytes: &[u8]) -> Option<Vec<u8>> {
         let [0, 1, _, _, 0x21, 0x12, 0xA4, 0x42, id @ ..] = bytes else {

@@ -19,11 +19,15 @@ pub struct ServerHost {
 }
 
 impl ServerHost {
-    /// Puts the server on the network, under the address of its configuration, for datagrams and connections.
+    /// Puts the server on the network, under the address of its configuration, for datagrams and
+    /// connections; on an IMS core at its protected port too.
     pub fn new(net: &mut Network, name: &str, server: ImServer) -> Self {
         let address = server.config.address;
         net.add_host(name, address.ip());
         net.listen(address);
+        if let Some(ims) = &server.config.ims {
+            net.listen(SocketAddr::new(address.ip(), ims.port_s));
+        }
         Self {
             server,
             name: name.into(),
@@ -36,8 +40,12 @@ impl ServerHost {
     pub fn handle(&mut self, net: &mut Network, delivery: &Delivery) -> bool {
         let now = net.now();
         match delivery {
-            Delivery::Datagram { to, from, bytes } if *to == self.address => {
-                self.server.receive(now, Remote::udp(*from), bytes);
+            Delivery::Datagram { to, from, bytes }
+                if *to == self.address
+                    || (to.ip() == self.address.ip() && self.server.config.ims.is_some()) =>
+            {
+                let from = self.by_port(Remote::udp(*from), *to);
+                self.server.receive(now, from, bytes);
             }
             Delivery::Accepted {
                 conn,
@@ -45,8 +53,8 @@ impl ServerHost {
                 from,
                 transport,
             } if at.ip() == self.address.ip() => {
-                self.conns
-                    .insert(*conn, Remote::stream(*from, *transport, conn.0.into()));
+                let from = Remote::stream(*from, *transport, conn.0.into());
+                self.conns.insert(*conn, self.by_port(from, *at));
             }
             Delivery::Stream {
                 conn,
@@ -74,6 +82,14 @@ impl ServerHost {
         true
     }
 
+    fn by_port(&self, from: Remote, at: SocketAddr) -> Remote {
+        if at.port() == self.address.port() {
+            from
+        } else {
+            from.at_port(at.port())
+        }
+    }
+
     /// When [`ServerHost::timeout`] wants to be called.
     pub fn deadline(&self) -> Option<Instant> {
         self.server.deadline()
@@ -94,11 +110,14 @@ impl ServerHost {
                         Remote {
                             conn: None,
                             address,
+                            local_port,
                             ..
                         },
                     bytes,
                 } => {
-                    net.send_datagram(self.address, address, &bytes);
+                    let mut from = self.address;
+                    from.set_port(local_port.unwrap_or(from.port()));
+                    net.send_datagram(from, address, &bytes);
                 }
                 Output::Send {
                     to: Remote {

@@ -9,17 +9,20 @@
 //! 1. Via gets `received` and `rport` (RFC 3581 §4) and `keep=` (RFC 6223 §4.4). A retransmission gets the
 //!    answer that was given before.
 //! 2. The first [`Rule`] that matches may answer, stay silent, wait, hang up or ask for credentials again.
-//! 3. REGISTER and MESSAGE need digest credentials, as [`Config::register_auth`] and [`Config::request_auth`] say.
+//! 3. On an IMS core the path is checked ([`Ims`]), in front of the rules, and REGISTER is authenticated by AKA. Else
+//!    REGISTER and MESSAGE need digest credentials, as [`Config::register_auth`] and [`Config::request_auth`] say.
 //! 4. REGISTER goes to the registrar, OPTIONS for the server is answered, MESSAGE is routed: to each binding of the user, with
 //!    retransmissions on UDP; to the members of a group (202); into the store if the user is away (202), until the next REGISTER.
 //!    PUBLISH goes to the event state compositor, SUBSCRIBE to the notifier. Other methods get 405.
 //!
 //! What it does and why comes out as [`Output::Note`], for the ladder.
 
+mod aka;
 mod auth;
 mod config;
 mod hop;
 mod host;
+mod ims;
 mod notify;
 mod publish;
 mod reginfo;
@@ -32,9 +35,11 @@ use std::format;
 use std::net::SocketAddr;
 use std::prelude::rust_2024::*;
 
+pub use self::aka::{AkaAlgorithm, Vector};
 pub use self::auth::{Algorithm, Challenge, ChallengeHeader, Info, Qop};
 pub use self::config::{Config, Feature, User};
 pub use self::host::ServerHost;
+pub use self::ims::{Association, Ims, Offer, Refresh, Stage};
 pub use self::notify::{Approval, FirstNotify, Notify, Subscription};
 pub use self::publish::{Package, Publication, Source};
 pub use self::reginfo::{Changes, Removal};
@@ -43,6 +48,7 @@ pub use self::script::{Answer, Edit, Rule, Then};
 
 use self::auth::{Nonces, Verdict};
 use self::hop::sent_by_port;
+use self::ims::Gate;
 use self::registrar::{Change, ContactEvent};
 use self::routing::{Attempt, Fork, Stored};
 use super::log::Transport;
@@ -67,6 +73,8 @@ pub struct Remote {
     pub transport: Transport,
     /// The caller's name for the connection, on streams. Never reuse one.
     pub conn: Option<u64>,
+    /// The port of the server, if it is another one than that of its address: protected paths of an IMS core.
+    pub local_port: Option<u16>,
 }
 
 impl Remote {
@@ -76,6 +84,7 @@ impl Remote {
             address,
             transport: Transport::Udp,
             conn: None,
+            local_port: None,
         }
     }
 
@@ -85,7 +94,15 @@ impl Remote {
             address,
             transport,
             conn: Some(conn),
+            local_port: None,
         }
+    }
+
+    /// The same, by another port of the server.
+    #[must_use]
+    pub fn at_port(mut self, port: u16) -> Self {
+        self.local_port = Some(port);
+        self
     }
 }
 
@@ -116,7 +133,12 @@ struct Incoming {
     key: Key,
     from: Remote,
     sip: Sip,
+    /// The security association it came over.
+    association: Option<u16>,
 }
+
+/// Nothing is left to be done about a request.
+struct Answered;
 
 /// What is kept of a request that came in.
 struct Served {
@@ -145,6 +167,10 @@ pub struct ImServer {
     publications: Vec<Publication>,
     subscriptions: Vec<Subscription>,
     violations: Vec<String>,
+    vectors: BTreeMap<String, Vec<Vector>>,
+    associations: Vec<Association>,
+    next_association: u16,
+    synchronisations: Vec<(String, Vec<u8>)>,
     streams: BTreeMap<u64, Vec<u8>>,
     served: BTreeMap<Key, Served>,
     delayed: Vec<(Instant, Incoming)>,
@@ -170,6 +196,10 @@ impl ImServer {
             publications: Vec::new(),
             subscriptions: Vec::new(),
             violations: Vec::new(),
+            vectors: BTreeMap::new(),
+            associations: Vec::new(),
+            next_association: 0,
+            synchronisations: Vec::new(),
             streams: BTreeMap::new(),
             served: BTreeMap::new(),
             delayed: Vec::new(),
@@ -186,6 +216,11 @@ impl ImServer {
         user.identities
             .insert(0, format!("sip:{}@{}", user.name, self.config.domain));
         self.users.push(user);
+    }
+
+    /// A user, to be changed.
+    pub fn user_mut(&mut self, name: &str) -> Option<&mut User> {
+        self.users.iter_mut().find(|user| user.name == name)
     }
 
     /// Adds a pre-defined group `sip:name@domain` of these users.
@@ -331,7 +366,11 @@ impl ImServer {
 
     fn message(&mut self, now: Instant, from: Remote, sip: Sip) {
         match sip.status() {
-            Some(status) => self.response(now, status, sip),
+            Some(status) => {
+                if self.answer_gate(now, &from, &sip) == Gate::Open {
+                    self.response(now, status, sip);
+                }
+            }
             None => self.request(now, from, sip),
         }
     }
@@ -343,6 +382,7 @@ impl ImServer {
         };
         let method = sip.method().unwrap_or_default().to_string();
         if method == "ACK" {
+            self.check_bare("ACK", &sip);
             return;
         }
         let sent_by = via.split(';').next().unwrap_or_default().to_lowercase();
@@ -370,12 +410,20 @@ impl ImServer {
         };
         self.served.retain(|_, served| served.until > now);
         self.served.insert(key.clone(), served);
-        let incoming = Incoming { key, from, sip };
+        let mut incoming = Incoming {
+            key,
+            from,
+            sip,
+            association: None,
+        };
         let missing = ["From", "To", "Call-ID", "CSeq"]
             .into_iter()
             .find(|name| incoming.sip.header(name).is_none());
         if let Some(missing) = missing {
             self.answer(now, &incoming, 400, &format!("Missing {missing}"), &[]);
+            return;
+        }
+        if self.gate(now, &mut incoming) == Gate::Shut {
             return;
         }
         match self.rule_for(&incoming.sip) {
@@ -385,24 +433,16 @@ impl ImServer {
     }
 
     fn serve(&mut self, now: Instant, incoming: Incoming) {
-        let register = incoming.key.2 == "REGISTER";
-        let challenges = if register {
-            self.config.register_auth.clone()
+        let user = if self.config.ims.is_some() {
+            match self.ims_user(now, &incoming) {
+                Some(user) => Some(user),
+                None => return,
+            }
         } else {
-            self.config.request_auth.clone()
-        };
-        let user = match self.authenticate(now, &incoming.sip, &challenges) {
-            Verdict::Open => None,
-            Verdict::Known { user, info } => {
-                if let Some(served) = self.served.get_mut(&incoming.key) {
-                    served.info = info;
-                }
-                Some(user)
+            match self.digest_user(now, &incoming) {
+                Ok(user) => user,
+                Err(Answered) => return,
             }
-            Verdict::Ask { stale, missing } => {
-                return self.challenge(now, &incoming, &missing, stale);
-            }
-            Verdict::Refuse(why) => return self.answer(now, &incoming, 400, why, &[]),
         };
         match incoming.key.2.as_str() {
             "REGISTER" => self.register(now, &incoming, user.as_deref()),
@@ -416,6 +456,31 @@ impl ImServer {
                 &[("Allow", ALLOW)],
             ),
         }
+    }
+
+    /// Who sent a request, if credentials tell it.
+    fn digest_user(
+        &mut self,
+        now: Instant,
+        incoming: &Incoming,
+    ) -> Result<Option<String>, Answered> {
+        let challenges = if incoming.key.2 == "REGISTER" {
+            self.config.register_auth.clone()
+        } else {
+            self.config.request_auth.clone()
+        };
+        match self.authenticate(now, &incoming.sip, &challenges) {
+            Verdict::Open => return Ok(None),
+            Verdict::Known { user, info } => {
+                if let Some(served) = self.served.get_mut(&incoming.key) {
+                    served.info = info;
+                }
+                return Ok(Some(user));
+            }
+            Verdict::Ask { stale, missing } => self.challenge(now, incoming, &missing, stale),
+            Verdict::Refuse(why) => self.answer(now, incoming, 400, why, &[]),
+        }
+        Err(Answered)
     }
 
     /// Answers with the usual header fields and these.
@@ -436,6 +501,10 @@ impl ImServer {
 
     /// Sends the answer to a request and keeps it for retransmissions.
     fn respond(&mut self, now: Instant, key: &Key, mut response: Sip) {
+        let Some(from) = self.served.get(key).map(|served| served.from) else {
+            return;
+        };
+        let to = self.way_back(from, &response);
         let Some(served) = self.served.get_mut(key) else {
             return;
         };
@@ -450,14 +519,6 @@ impl ImServer {
         if let Some(edit) = served.edit.take() {
             edit(&mut response);
         }
-        let mut to = served.from;
-        // RFC 3581 §4, RFC 3261 §18.2.2: to the source port if rport was asked for, else to the port in Via.
-        if to.conn.is_none()
-            && let Some(via) = response.all("Via").first()
-            && sip::param(via, "rport").is_none()
-        {
-            to.address.set_port(sent_by_port(via));
-        }
         if served.answering == Feature::Off {
             return;
         }
@@ -465,6 +526,24 @@ impl ImServer {
         served.answer = Some((to, bytes.clone()));
         served.until = now.after(TIMER_J_MS);
         self.out.push_back(Output::Send { to, bytes });
+    }
+
+    /// RFC 3581 §4, RFC 3261 §18.2.2: to the source port if rport was asked for, else to the port in Via; over a
+    /// connection always, and over a protected path to where it leads.
+    fn way_back(&self, from: Remote, response: &Sip) -> Remote {
+        let mut to = from;
+        if from.conn.is_some() {
+            return to;
+        }
+        if let Some(protected) = self.protected_way_back(&from) {
+            return protected;
+        }
+        if let Some(via) = response.all("Via").first()
+            && sip::param(via, "rport").is_none()
+        {
+            to.address.set_port(sent_by_port(via));
+        }
+        to
     }
 
     fn violation(&mut self, text: impl Into<String>) {

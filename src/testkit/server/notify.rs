@@ -569,6 +569,6 @@ impl ImServer {
             Transport::Tcp => ";transport=tcp",
             Transport::Tls => ";transport=tls",
         };
-        format!("<sip:notifier@{}{transport}>", self.config.address)
+        format!("<sip:notifier@{}{transport}>", self.address_for(flow))
     }
 }

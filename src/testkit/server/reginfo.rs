@@ -1,6 +1,6 @@
 //! What watchers of a registration are told (RFC 3680): the document, and what a test does to bindings.
 //!
-//! All identities of a user are registered together, so each has an element with the same contacts.
+//! All identities of a user that are not barred are registered together, so each has an element with the same contacts.
 
 use std::format;
 use std::prelude::rust_2024::*;
@@ -151,8 +151,8 @@ impl ImServer {
             if partial { "partial" } else { "full" }
         );
         let account = self.users.iter().find(|account| account.name == user);
-        let identities = account.map_or(&[][..], |account| &account.identities);
-        for (n, identity) in identities.iter().enumerate() {
+        let identities = account.into_iter().flat_map(|account| account.associated());
+        for (n, identity) in identities.enumerate() {
             xml += &format!(
                 "  <registration aor=\"{}\" id=\"a{n}\" state=\"{state}\">\n",
                 escape(identity)

@@ -132,6 +132,7 @@ impl ImServer {
         match self.update(now, &user, incoming) {
             Ok(changes) => {
                 self.registered(now, &user, incoming);
+                self.ims_registered(now, incoming, &user);
                 self.bindings_changed(now, &user, changes);
             }
             Err(Refusal::TooBrief) => {
@@ -267,7 +268,8 @@ impl ImServer {
             response.push("Contact", &contact);
         }
         if sip.lists("Supported", "path") {
-            for path in sip.all("Path") {
+            let own = self.config.ims.iter().flat_map(|ims| ims.path.clone());
+            for path in own.chain(sip.all("Path")) {
                 response.push("Path", &path);
             }
         }
@@ -275,11 +277,7 @@ impl ImServer {
             response.push("Service-Route", route);
         }
         if let Some(account) = self.users.iter().find(|account| account.name == *user) {
-            let uris: Vec<String> = account
-                .identities
-                .iter()
-                .map(|uri| format!("<{uri}>"))
-                .collect();
+            let uris: Vec<String> = account.associated().map(|uri| format!("<{uri}>")).collect();
             response.push("P-Associated-URI", &uris.join(", "));
         }
         if outbound {

@@ -125,7 +125,7 @@ impl ImServer {
         while sip
             .all("Route")
             .first()
-            .is_some_and(|route| self.is_ours(sip::uri_of(route)))
+            .is_some_and(|route| self.is_ours(sip::uri_of(route)) || self.is_port_s(route))
         {
             sip.pop("Route");
             routed += 1;
@@ -338,11 +338,12 @@ impl ImServer {
         mut sip: Sip,
         patience_ms: u64,
     ) {
+        let to = self.protected_way_in(now, to);
         let branch = format!("z9hG4bK-srv-{}", self.rng.hex());
         let via = format!(
             "SIP/2.0/{} {};branch={branch}",
             to.transport.as_str(),
-            self.config.address
+            self.address_for(&to)
         );
         sip.push_front("Via", &via);
         let bytes = sip.to_bytes();
@@ -492,11 +493,10 @@ impl ImServer {
             return;
         };
         let identity = user
-            .identities
-            .iter()
-            .find(|identity| Some(*identity) == preferred.as_ref());
-        if !sip.lists("Privacy", "id") {
-            let identity = identity.unwrap_or(&user.identities[0]);
+            .associated()
+            .find(|identity| Some(*identity) == preferred.as_ref())
+            .or_else(|| user.associated().next());
+        if let (false, Some(identity)) = (sip.lists("Privacy", "id"), identity) {
             sip.push("P-Asserted-Identity", &format!("<{identity}>"));
         }
     }

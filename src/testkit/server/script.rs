@@ -158,7 +158,7 @@ pub enum Then {
     Delay(u64),
     /// The connection is closed without an answer; on UDP this is silence.
     CloseFlow,
-    /// Credentials are asked for with a new nonce, whatever came with the request.
+    /// Credentials are asked for with a new nonce, whatever came with the request; on an IMS core for REGISTER only.
     Challenge,
     /// As [`Then::Challenge`], with `stale=true`.
     ChallengeStale,
@@ -179,6 +179,7 @@ pub struct Answer {
     status: u16,
     reason: String,
     headers: Vec<(String, String)>,
+    body: Vec<u8>,
 }
 
 impl Answer {
@@ -188,6 +189,7 @@ impl Answer {
             status,
             reason: reason(status).into(),
             headers: Vec::new(),
+            body: Vec::new(),
         }
     }
 
@@ -203,6 +205,13 @@ impl Answer {
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.into(), value.into()));
         self
+    }
+
+    /// With this body.
+    #[must_use]
+    pub fn body(mut self, content_type: &str, body: &[u8]) -> Self {
+        self.body = body.into();
+        self.header("Content-Type", content_type)
     }
 }
 
@@ -229,17 +238,13 @@ impl ImServer {
 
     pub(super) fn play(&mut self, now: Instant, incoming: Incoming, then: Then) {
         match then {
-            Then::Answer(Answer {
-                status,
-                reason,
-                headers,
-            }) => {
+            Then::Answer(answer) => {
+                let (status, reason) = (answer.status, answer.reason);
                 self.note(format!("script: {status} {reason}"));
-                let headers: Vec<(&str, &str)> = headers
-                    .iter()
-                    .map(|(name, value)| (name.as_str(), value.as_str()))
-                    .collect();
-                self.answer(now, &incoming, status, &reason, &headers);
+                let mut response = Sip::response(&incoming.sip, status, &reason, &self.rng.hex());
+                response.headers.extend(answer.headers);
+                response.body = answer.body;
+                self.respond(now, &incoming.key, response);
             }
             Then::Silence => self.note(format!("script: no answer to {}", incoming.key.2)),
             Then::ServeUnheard => {
@@ -262,6 +267,9 @@ impl ImServer {
                 if let Some(conn) = incoming.from.conn {
                     self.closed(now, conn);
                 }
+            }
+            Then::Challenge | Then::ChallengeStale if self.config.ims.is_some() => {
+                self.aka_again(now, &incoming);
             }
             Then::Challenge | Then::ChallengeStale => {
                 let register = incoming.key.2 == "REGISTER";

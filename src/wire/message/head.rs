@@ -153,7 +153,7 @@ fn status_line(line: &[u8]) -> Result<StatusLine<'_>, ParseError> {
     let at = line.iter().position(|&b| b == b' ').unwrap_or(line.len());
     let (version, rest) = line.split_at_checked(at).unwrap_or((line, &[]));
     check_version(version)?;
-    let rest = rest.get(1..).unwrap_or_default();
+    let rest = rest.strip_prefix(b" ").unwrap_or(rest);
     let (digits, reason) = Class::DIGIT.split(rest);
     let code = match digits {
         [a, b, c] => [a, b, c].iter().fold(0u16, |sum, digit| {

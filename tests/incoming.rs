@@ -478,7 +478,10 @@ fn options_is_answered_with_what_the_client_can_do() {
     let options = request(Transport::Tcp, "OPTIONS", "z9hG4bK1");
     let answer = ask(&mut rig, &options);
     assert_eq!(answer.status(), Some(200));
-    assert_eq!(answer.all("Allow"), ["MESSAGE", "OPTIONS", "ACK", "CANCEL"]);
+    assert_eq!(
+        answer.all("Allow"),
+        ["MESSAGE", "NOTIFY", "OPTIONS", "ACK", "CANCEL"]
+    );
     assert!(answer.all("Accept").contains(&"message/cpim".into()));
     assert_eq!(answer.all("Accept-Encoding"), ["identity", "deflate"]);
     assert_eq!(answer.all("Supported"), ["path", "outbound"]);
@@ -486,9 +489,10 @@ fn options_is_answered_with_what_the_client_can_do() {
     assert!(rig.events.is_empty() && rig.inbox.is_empty());
 }
 
-/// RFC 3261 §8.2.1 (405 with Allow) and §12.2.2 (481).
+/// RFC 3261 §8.2.1 (405 with Allow) and §12.2.2 (481); RFC 6665 §4.1.3 (489, an event package that
+/// is not ours).
 #[test]
-fn other_methods_are_answered_405_or_481() {
+fn other_methods_are_answered_405_481_or_489() {
     for (method, outside, inside) in [
         ("INVITE", 405, 481),
         ("REGISTER", 405, 405),
@@ -497,7 +501,7 @@ fn other_methods_are_answered_405_or_481() {
         ("REFER", 405, 405),
         ("FOO", 405, 405),
         ("INFO", 405, 481),
-        ("NOTIFY", 481, 481),
+        ("NOTIFY", 489, 489),
         ("BYE", 481, 481),
         ("PRACK", 481, 481),
         ("UPDATE", 481, 481),

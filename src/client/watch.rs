@@ -174,7 +174,7 @@ impl Engine<'_> {
     pub(crate) fn step_watches(&mut self) -> Progress {
         let now = self.core.now;
         let due = |row: Option<&Subscription<DIALOG>>| {
-            row.and_then(Subscription::deadline)
+            row.and_then(Subscription::due_from)
                 .is_some_and(|at| at <= now)
         };
         let Some(watch) = Watch::ALL

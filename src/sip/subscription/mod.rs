@@ -83,7 +83,7 @@ use super::dialog::{Dialog, DialogError, Order, Reach, Relation, Seed, contact};
 use super::transaction::Timers;
 use crate::limits::MAX_DIALOG;
 use crate::time::Instant;
-use crate::wire::header::{Event, SubscriptionState, Substate};
+use crate::wire::header::{Event, SubscriptionState};
 use crate::wire::message::Message;
 use crate::wire::name::{Name, Status};
 use crate::wire::writer::UriText;
@@ -96,35 +96,18 @@ pub struct Notify<'m, 'b> {
     to_tag: &'b [u8],
     from_tag: &'b [u8],
     cseq: u32,
-    event: Event<'b>,
-    notice: Notice,
+    event: Option<Event<'b>>,
+    notice: Option<Notice>,
 }
 
 impl<'m, 'b> Notify<'m, 'b> {
     /// Reads the head of a NOTIFY request.
     ///
     /// # Errors
-    /// The status to refuse it with: 489 without a readable Event, 400 without a readable
-    /// Subscription-State (RFC 6665 §4.1.3), From, To, Call-ID or CSeq.
+    /// The status to refuse it with: 489 if its Event cannot be read, 400 without From, To, Call-ID
+    /// or CSeq.
     pub fn read(message: &'m Message<'b>) -> Result<Self, Status> {
         let bad = |_| Status::BAD_REQUEST;
-        let state = message
-            .required(Name::SubscriptionState, SubscriptionState::parse)
-            .map_err(bad)?;
-        let notice = match state.state() {
-            Substate::Active => Notice::Alive {
-                phase: Phase::Active,
-                expires: state.expires(),
-            },
-            Substate::Pending | Substate::Other(_) => Notice::Alive {
-                phase: Phase::Pending,
-                expires: state.expires(),
-            },
-            Substate::Terminated => Notice::Terminated {
-                reason: Termination::new(state.reason()),
-                retry_after: state.retry_after(),
-            },
-        };
         Ok(Self {
             message,
             call_id: message.call_id().map_err(bad)?,
@@ -132,20 +115,27 @@ impl<'m, 'b> Notify<'m, 'b> {
             from_tag: message.from().map_err(bad)?.tag().unwrap_or_default(),
             cseq: message.cseq().map_err(bad)?.number,
             event: message
-                .required(Name::Event, Event::parse)
+                .optional(Name::Event, Event::parse)
                 .map_err(|_| Status::BAD_EVENT)?,
-            notice,
+            notice: message
+                .required(Name::SubscriptionState, SubscriptionState::parse)
+                .ok()
+                .map(Notice::of),
         })
     }
 
-    /// What it says of the subscription.
-    pub fn notice(&self) -> Notice {
+    /// What it says of the subscription; `None` if that is missing or cannot be read.
+    pub fn notice(&self) -> Option<Notice> {
         self.notice
     }
 
     /// The event package that it names.
-    pub fn event(&self) -> &Event<'b> {
-        &self.event
+    pub fn event(&self) -> Option<&Event<'b>> {
+        self.event.as_ref()
+    }
+
+    fn names(&self, package: &Package) -> bool {
+        self.event.is_some_and(|event| package.is_named(&event))
     }
 }
 
@@ -165,13 +155,15 @@ pub enum Verdict {
     Accept(Step),
 }
 
-/// The answer to a NOTIFY that belongs to no subscription: 489 if its package is none of these,
-/// else 481 (RFC 6665 §4.1.3).
+/// The answer to a NOTIFY that belongs to no subscription: 489 if it names a package that is none
+/// of these, else 481 (RFC 6665 §4.1.3).
 pub fn stray(notify: &Notify<'_, '_>, packages: &[Package]) -> Status {
-    if packages
-        .iter()
-        .any(|package| notify.event.event_type.is(package.name.as_bytes()))
-    {
+    let known = |event: Event<'_>| {
+        packages
+            .iter()
+            .any(|package| event.event_type.is(package.name.as_bytes()))
+    };
+    if notify.event.is_none_or(known) {
         Status::DOES_NOT_EXIST
     } else {
         Status::BAD_EVENT
@@ -328,28 +320,32 @@ impl<const N: usize> Subscription<N> {
             return Verdict::Elsewhere;
         };
         // RFC 6665 §4.4.1, §8.2.1: Call-ID, tags and Event.
-        if !config.package.is_named(&notify.event) {
+        if !notify.names(&config.package) {
             return Verdict::Elsewhere;
         }
-        match dialog.relation(notify.call_id, notify.to_tag, notify.from_tag) {
-            Relation::Elsewhere => return Verdict::Elsewhere,
-            Relation::Fork => {
+        let relation = dialog.relation(notify.call_id, notify.to_tag, notify.from_tag);
+        let notice = match (relation, notify.notice) {
+            (Relation::Elsewhere, _) => return Verdict::Elsewhere,
+            (Relation::Fork, _) => {
                 return match config.package.forking {
                     // RFC 6665 §5.4.9.
                     Forking::Single => Verdict::Refuse(Status::DOES_NOT_EXIST),
                     Forking::Multiple => Verdict::Forked,
                 };
             }
-            Relation::Creates => match notify.notice {
-                Notice::Alive { .. } => {
-                    if let Err(error) = dialog.established_by_request(notify.message) {
-                        return Verdict::Refuse(error.status());
-                    }
+            // RFC 6665 §4.1.3: there MUST be one.
+            (Relation::Creates | Relation::Within, None) => {
+                return Verdict::Refuse(Status::BAD_REQUEST);
+            }
+            (Relation::Creates, Some(notice @ Notice::Alive { .. })) => {
+                if let Err(error) = dialog.established_by_request(notify.message) {
+                    return Verdict::Refuse(error.status());
                 }
-                // RFC 6665 §4.4.1: it makes no dialog.
-                Notice::Terminated { .. } => {}
-            },
-            Relation::Within => {
+                notice
+            }
+            // RFC 6665 §4.4.1: it makes no dialog.
+            (Relation::Creates, Some(notice @ Notice::Terminated { .. })) => notice,
+            (Relation::Within, Some(notice)) => {
                 // RFC 3261 §12.2.2: a request that is refused changes nothing.
                 let target = match contact(notify.message) {
                     Ok(target) => Some(target),
@@ -363,12 +359,11 @@ impl<const N: usize> Subscription<N> {
                 if let Some(target) = target {
                     dialog.retarget(target);
                 }
+                notice
             }
-        }
+        };
         let reach = self.reach();
-        let step = self
-            .usage
-            .notified(now, config, notify.notice, reach, random);
+        let step = self.usage.notified(now, config, notice, reach, random);
         Verdict::Accept(self.follow(step))
     }
 

@@ -3,7 +3,7 @@
 use super::super::backoff::BackoffConfig;
 use super::super::registration::RefreshRule;
 use crate::time::Instant;
-use crate::wire::header::{Event, EventReason};
+use crate::wire::header::{Event, EventReason, SubscriptionState, Substate};
 use crate::wire::name::Status;
 
 /// What an event package is to its subscriber (RFC 6665 §5.4).
@@ -106,6 +106,26 @@ pub enum Notice {
         /// The seconds to wait, where the reason gives them a meaning.
         retry_after: Option<u32>,
     },
+}
+
+impl Notice {
+    /// Reads a Subscription-State.
+    pub fn of(state: SubscriptionState<'_>) -> Self {
+        match state.state() {
+            Substate::Active => Self::Alive {
+                phase: Phase::Active,
+                expires: state.expires(),
+            },
+            Substate::Pending | Substate::Other(_) => Self::Alive {
+                phase: Phase::Pending,
+                expires: state.expires(),
+            },
+            Substate::Terminated => Self::Terminated {
+                reason: Termination::new(state.reason()),
+                retry_after: state.retry_after(),
+            },
+        }
+    }
 }
 
 /// The two states of a subscription that exists (RFC 6665 §4.1.2).

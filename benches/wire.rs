@@ -1,4 +1,5 @@
-//! Reading and writing messages, beside `httparse` and a `memcpy` of the same bytes.
+//! Reading and writing messages, beside `httparse` and a `memcpy` of the same bytes; whole MESSAGE
+//! transactions; a digest answer; framing.
 //!
 //! `cargo bench --bench wire`. Times vary with the machine and its load; what counts is
 //! instructions, which `benches/peers` counts.
@@ -10,11 +11,24 @@
 )]
 
 use std::hint::black_box;
+use std::net::SocketAddr;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use oma_im::client::{
+    Adopted, Client, Direction, Event, FlowInfo, Item, Origin, Output, SendOutcome, Verified,
+};
+use oma_im::config::{Config, KeepAlive, NextHop, Transport};
+use oma_im::id::FlowId;
+use oma_im::im::pager::Outgoing;
+use oma_im::storage::Small;
+use oma_im::time::Instant;
+use oma_im::wire::digest::{
+    Acceptable, Answer, Challenges, Cnonce, Secret, choose, write_credentials,
+};
 use oma_im::wire::framer::{Frame, Framer, Limits};
 use oma_im::wire::message::Message;
 use oma_im::wire::name::{Method, Name, Status};
+use oma_im::wire::sink::Sink;
 use oma_im::wire::uri::Uri;
 use oma_im::wire::writer::{CSeq, CallId, MessageWriter, NameAddr, Param, Text, Token, UriText};
 
@@ -98,19 +112,152 @@ fn write(c: &mut Criterion) {
     });
     let (_, request) = MESSAGES[0];
     c.bench_function("request in, 200 out", |b| {
-        b.iter(|| {
-            let request = Message::parse(black_box(request)).unwrap();
-            request.validate().unwrap();
-            let status = Status::new(200).unwrap();
-            let mut w = MessageWriter::response(black_box(&mut out), status, None);
-            for header in request.headers() {
-                if let Name::Via | Name::From | Name::To | Name::CallId | Name::CSeq = header.name {
-                    w.copy(header);
+        b.iter(|| ok(black_box(request), black_box(&mut out)));
+    });
+}
+
+/// The 200 to a request; its length.
+fn ok(request: &[u8], out: &mut [u8]) -> usize {
+    let request = Message::parse(request).unwrap();
+    request.validate().unwrap();
+    let mut w = MessageWriter::response(out, Status::OK, None);
+    for header in request.headers() {
+        if let Name::Via | Name::From | Name::To | Name::CallId | Name::CSeq = header.name {
+            w.copy(header);
+        }
+    }
+    w.no_body().finish().unwrap()
+}
+
+const FLOW: FlowId = FlowId(1);
+
+/// A handset on one datagram flow whose registration is somebody else's, so that nothing but the
+/// transaction is under way.
+struct Phone {
+    client: Client<Small>,
+    now: Instant,
+    buffer: [u8; 1500],
+    /// What it sent last.
+    sent: Vec<u8>,
+}
+
+impl Phone {
+    fn new() -> Self {
+        let hops = [NextHop::new("proxy.example.com", Transport::Udp)];
+        let config = Config {
+            keep_alive: KeepAlive::Off,
+            ..Config::new("sip:alice@example.com", &hops)
+        };
+        let mut client = Client::new(&config, Small::new(), [7; 32]).unwrap();
+        let now = Instant::ZERO;
+        let adopted = Adopted {
+            service_route: "<sip:orig@scscf.example.com;lr>",
+            associated: "<sip:alice@example.com>",
+        };
+        client.adopt_registration(now, &adopted).unwrap();
+        loop {
+            match client.poll_output(&mut [0; 1500]) {
+                Output::Open(open) => {
+                    let info = FlowInfo {
+                        origin: Origin::Asked(open.id),
+                        transport: open.transport,
+                        local: SocketAddr::from(([10, 32, 9, 3], 5060)),
+                        remote: SocketAddr::from(([10, 32, 9, 1], 5060)),
+                        verified: Verified::No,
+                        direction: Direction::Both,
+                    };
+                    client.flow_opened(now, FLOW, &info);
                 }
+                Output::Idle(_) => {
+                    return Self {
+                        client,
+                        now,
+                        buffer: [0; 1500],
+                        sent: Vec::with_capacity(1500),
+                    };
+                }
+                _ => {}
             }
-            w.no_body().finish()
+        }
+    }
+
+    /// Drains; says what became of a message.
+    fn drain(&mut self) -> Option<SendOutcome> {
+        let mut end = None;
+        loop {
+            match self.client.poll_output(&mut self.buffer) {
+                Output::Transmit { bytes, .. } => {
+                    self.sent.clear();
+                    self.sent.extend_from_slice(bytes);
+                }
+                Output::Event(Event::Sent { outcome, .. }) => end = Some(outcome),
+                Output::Idle(_) => return end,
+                _ => {}
+            }
+        }
+    }
+
+    fn wait(&mut self, millis: u64) {
+        self.now = self.now.after(millis);
+        self.client.timeout(self.now);
+        self.drain();
+    }
+}
+
+fn transactions(c: &mut Criterion) {
+    let (mut phone, mut answer) = (Phone::new(), [0; 1500]);
+    c.bench_function("transaction, client, and its 200 written", |b| {
+        b.iter(|| {
+            let message = Outgoing::text("sip:bob@ims.example.com", black_box("hello bob"));
+            phone.client.send_message(phone.now, &message).unwrap();
+            phone.drain();
+            let len = ok(&phone.sent, &mut answer);
+            phone.client.receive(phone.now, FLOW, &answer[..len]);
+            let end = phone.drain();
+            assert_eq!(end, Some(SendOutcome::Delivered { status: 200 }));
+            // Timer K.
+            phone.wait(5_000);
         });
     });
+    let (_, request) = MESSAGES[0];
+    c.bench_function("transaction, server", |b| {
+        b.iter(|| {
+            let received = phone.client.receive(phone.now, FLOW, black_box(request));
+            assert!(matches!(received.item, Item::Message(_)));
+            phone.drain();
+            assert!(phone.sent.starts_with(b"SIP/2.0 200"));
+            // Timer J, in the ticks in which answers are remembered.
+            phone.wait(33_000);
+        });
+    });
+}
+
+fn digest(c: &mut Criterion) {
+    for algorithm in ["MD5", "SHA-256"] {
+        let header = format!(
+            "Digest realm=\"ims.example.com\", nonce=\"dcd98b7102dd2f0e8b11d0f600bfb0c093\", \
+             qop=\"auth\", algorithm={algorithm}"
+        );
+        let mut out = [0; 512];
+        c.bench_function(&format!("digest answer, {algorithm}"), |b| {
+            b.iter(|| {
+                let challenges = Challenges::new(black_box(header.as_bytes()));
+                let challenge = choose(challenges, Acceptable::PASSWORD).unwrap();
+                let mut sink = Sink::new(black_box(&mut out));
+                let answer = Answer {
+                    username: b"alice@ims.example.com",
+                    secret: Secret::Password(b"wonderland"),
+                    method: b"MESSAGE",
+                    uri: b"sip:bob@ims.example.com",
+                    body: &[],
+                    cnonce: Cnonce(0x0a4f_113b),
+                    nc: 1,
+                };
+                write_credentials(&mut sink, &challenge, &answer).unwrap();
+                sink.len()
+            });
+        });
+    }
 }
 
 fn frame(c: &mut Criterion) {
@@ -146,5 +293,5 @@ fn frame(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, read, write, frame);
+criterion_group!(benches, read, write, transactions, digest, frame);
 criterion_main!(benches);

@@ -12,7 +12,7 @@
 //! | limit | `Small` | `Standard` | bytes each | when it is met |
 //! |---|---|---|---|---|
 //! | `TXNS`: transactions, and requests under way | 8 | 32 | 456 | `Full`, or 480/500 to the peer |
-//! | `REMEMBERED`: answers to repeat | 100 | 256 | 28 | the oldest is forgotten and counted |
+//! | `REMEMBERED`: answers to repeat | 132 | 256 | 24 | the oldest is forgotten and counted |
 //! | `ARENA`: octets of requests, answers, account and registration | 5120 | 32768 | 1 | `Full`, or 480/500 to the peer |
 //!
 //! Of `TXNS` rows for requests, one for each next hop is kept for its REGISTER; messages of ours

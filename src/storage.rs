@@ -70,7 +70,7 @@ use crate::client::slots::{Awaited, Echo, Request, Seen, Ticket, Txn};
 use crate::time::Instant;
 
 /// A phone with 64 KiB of memory.
-pub type Small = Inline<8, 100, 5120>;
+pub type Small = Inline<8, 132, 5120>;
 
 /// A client on a computer or in a gateway.
 pub type Standard = Inline<32, 256, 32_768>;

@@ -4,8 +4,9 @@
 //! Each run follows from its seed: two or three phones register and write to each other for two
 //! minutes over a bad network, then the network is good again and everything comes to rest. What
 //! may be asserted of such a run is safety (who is told "delivered" is right, no Message-ID reaches
-//! an application twice, nothing is reported that did not happen) and liveness (every command ends
-//! in one terminal event within its bound, nothing is left behind in any pool). A sender who is
+//! an application twice, nothing is reported that did not happen, settings that are said to be in
+//! effect are those that the server holds) and liveness (every command ends in one terminal event
+//! within its bound, nothing is left behind in any pool). A sender who is
 //! told of a failure although the message arrived is no fault; such ends are counted and printed.
 //!
 //! ```text
@@ -27,10 +28,12 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use oma_im::client::{Refusal, ReportOutcome, SendOutcome, Usage, Want};
+use oma_im::client::{
+    Refusal, ReportOutcome, SendOutcome, SettingsChange, SettingsOutcome, Usage, Want,
+};
 use oma_im::config::{Config, DeliveryReports, KeepAlive, Nat, Transport};
 use oma_im::error::{CommandError, Failure};
-use oma_im::id::{IncomingId, SendId};
+use oma_im::id::{IncomingId, SendId, SettingsId};
 use oma_im::im::imdn::ReportKind;
 use oma_im::im::pager::{Outgoing, Wrap};
 use oma_im::storage::{Small, Standard, Storage};
@@ -41,6 +44,9 @@ use oma_im::testkit::server::Outbound;
 use oma_im::testkit::world::{DOMAIN, World};
 use oma_im::time::Instant;
 use oma_im::wire::imdn::{DeliveryStatus, DisplayStatus, Disposition};
+use oma_im::wire::settings::{
+    Barring, Dialect, Entities, OfflineDelivery, PartialSettings, Settings, Visibility,
+};
 
 /// 64·T1, in milliseconds: how long one attempt may last, and how long a message waits for a path.
 const T1_64: u64 = 32_000;
@@ -48,6 +54,10 @@ const T1_64: u64 = 32_000;
 const ATTEMPTS: u64 = 4;
 /// How long the network is bad, in milliseconds.
 const STORM: u64 = 120_000;
+/// The longest wait between two attempts (RFC 5626 §4.5), in milliseconds.
+const LONGEST_WAIT: u64 = 1_800_000;
+/// When what the server grants for an hour is refreshed (3GPP TS 24.229 §5.1.1.4.1), in milliseconds.
+const REFRESH: u64 = 3_000_000;
 
 /// What came of many runs.
 #[derive(Default)]
@@ -64,6 +74,8 @@ struct Tally {
     copies: u64,
     reports: u64,
     reports_unsent: u64,
+    /// Ends of commands on the settings, by their names.
+    settings: BTreeMap<&'static str, u64>,
     /// The longest time from `send_message` to its end, in milliseconds, first in its queue.
     slowest: u64,
 }
@@ -82,6 +94,9 @@ impl Tally {
         self.copies += other.copies;
         self.reports += other.reports;
         self.reports_unsent += other.reports_unsent;
+        for (end, count) in other.settings {
+            *self.settings.entry(end).or_default() += count;
+        }
         self.slowest = self.slowest.max(other.slowest);
     }
 }
@@ -92,7 +107,7 @@ impl fmt::Display for Tally {
         write!(
             f,
             "{} runs: {} messages, {} delivered, {} accepted, {} withdrawn, {} failed, of these {false_ones} had \
-             arrived {:?}; {} copies without Message-ID; {} reports sent, {} not; slowest end {} ms",
+             arrived {:?}; {} copies without Message-ID; {} reports sent, {} not; settings {:?}; slowest end {} ms",
             self.runs,
             self.sent,
             self.delivered,
@@ -103,6 +118,7 @@ impl fmt::Display for Tally {
             self.copies,
             self.reports,
             self.reports_unsent,
+            self.settings,
             self.slowest
         )
     }
@@ -122,6 +138,14 @@ struct Message {
     end: Option<SendOutcome>,
 }
 
+/// A command on the settings.
+struct Change {
+    at: Instant,
+    /// What it sets; `None`: it removes.
+    wanted: Option<Settings>,
+    end: Option<SettingsOutcome>,
+}
+
 /// One run: the world, and what the test knows of it.
 struct Run<S> {
     world: World<S>,
@@ -130,6 +154,7 @@ struct Run<S> {
     messages: BTreeMap<(usize, SendId), Message>,
     /// Reports that were promised by `delivered` or `displayed`: how often each ended.
     reports: BTreeMap<(usize, IncomingId, &'static str), Vec<ReportOutcome>>,
+    settings: BTreeMap<(usize, SettingsId), Change>,
     seen_events: Vec<usize>,
     seen_inbox: Vec<usize>,
     registers: Vec<Standing>,
@@ -138,6 +163,8 @@ struct Run<S> {
     shows: Vec<bool>,
     /// When the server forgot its nonces last.
     forgot: Option<Instant>,
+    /// When the server forgot all settings last.
+    restarted: Option<Instant>,
     tally: Tally,
 }
 
@@ -218,6 +245,7 @@ impl<S: Storage> Run<S> {
             base,
             messages: BTreeMap::new(),
             reports: BTreeMap::new(),
+            settings: BTreeMap::new(),
             seen_events: vec![0; phones],
             seen_inbox: vec![0; phones],
             registers: vec![Standing::Out; phones],
@@ -226,6 +254,7 @@ impl<S: Storage> Run<S> {
             shows: (0..phones).map(|_| dice.below(2) == 0).collect(),
             dice,
             forgot: None,
+            restarted: None,
             tally: Tally {
                 runs: 1,
                 ..Tally::default()
@@ -370,14 +399,95 @@ impl<S: Storage> Run<S> {
             | Happened::Lost(_)
             | Happened::Retrying { .. }
             | Happened::Mapped(_) => {}
-            Happened::Challenge { .. }
-            | Happened::OwnerMustRegister(_)
-            | Happened::SettingsDone(..)
-            | Happened::Settings(_)
-            | Happened::RetrieveDeferred
-            | Happened::Watch(..) => {
+            Happened::SettingsDone(id, outcome) => self.settings_done(n, *id, *outcome),
+            Happened::Settings(change) => match change {
+                SettingsChange::InEffect { settings, .. } => self.in_effect(n, *settings),
+                SettingsChange::Lost
+                | SettingsChange::Retrying { .. }
+                | SettingsChange::GivenUp(_) => {}
+                SettingsChange::Elsewhere { .. } => panic!("nobody watches"),
+            },
+            Happened::RetrieveDeferred => {
+                let settings = self.world.phones[n].client.settings();
+                let off = settings.map(|settings| settings.offline_delivery);
+                assert_eq!(off, Some(OfflineDelivery::Off));
+            }
+            Happened::Challenge { .. } | Happened::OwnerMustRegister(_) | Happened::Watch(..) => {
                 panic!("{happened:?} fits no configuration here")
             }
+        }
+    }
+
+    fn settings_done(&mut self, n: usize, id: SettingsId, outcome: SettingsOutcome) {
+        let change = self.settings.get_mut(&(n, id)).expect("a command");
+        assert_eq!(change.end, None, "{id:?} ends a second time");
+        change.end = Some(outcome);
+        let wanted = change.wanted;
+        let end = match outcome {
+            SettingsOutcome::InEffect { settings, .. } => {
+                assert_eq!(wanted, Some(settings), "{id:?}");
+                self.in_effect(n, settings);
+                "in effect"
+            }
+            SettingsOutcome::Removed => {
+                assert_eq!(wanted, None, "{id:?}");
+                "removed"
+            }
+            SettingsOutcome::RunsOut { .. } => panic!("the server gives a tag"),
+            SettingsOutcome::Superseded => "superseded",
+            SettingsOutcome::Withdrawn => "withdrawn",
+            SettingsOutcome::Failed(_) => "failed",
+        };
+        *self.tally.settings.entry(end).or_default() += 1;
+    }
+
+    /// What the server holds of a user.
+    fn held(&self, n: usize) -> Option<PartialSettings> {
+        let server = &self.world.servers[0].server;
+        let name = &self.world.phones[n].name;
+        let document = server.document(self.now(), name, "poc-settings")?;
+        let mut entities = Entities::new(document, Dialect::RECONSTRUCTED).unwrap();
+        Some(entities.next().unwrap().unwrap().settings)
+    }
+
+    /// The client was just told by the server that these are in effect.
+    fn in_effect(&self, n: usize, settings: Settings) {
+        // The answer may have been on its way while the server forgot.
+        let forgot = |at: Instant| self.now().since(at) <= T1_64;
+        if !self.restarted.is_some_and(forgot) {
+            assert_eq!(self.held(n), Some(settings.into()), "of phone {n}");
+        }
+    }
+
+    /// A user changes his settings, or takes them back.
+    fn set(&mut self, n: usize) {
+        let wanted = (self.dice.below(4) > 0).then(|| {
+            let two = |dice: &mut Rng| dice.below(2) == 0;
+            let mut settings = Settings::DEFAULT;
+            if two(&mut self.dice) {
+                settings.sessions = Barring::Barred;
+            }
+            if two(&mut self.dice) {
+                settings.visibility = Visibility::Invisible;
+            }
+            if two(&mut self.dice) {
+                settings.offline_delivery = OfflineDelivery::Off;
+            }
+            settings
+        });
+        let said = self.world.act(n, |client, now| match wanted {
+            Some(settings) => client.publish_settings(now, settings),
+            None => client.remove_settings(now),
+        });
+        match (said, self.registers[n]) {
+            (Ok(id), Standing::In | Standing::Registering) => {
+                let (at, end) = (self.now(), None);
+                let change = Change { at, wanted, end };
+                let known = self.settings.insert((n, id), change);
+                assert!(known.is_none(), "an id is given twice");
+            }
+            (Err(CommandError::WrongState), Standing::Out | Standing::Leaving { .. }) => {}
+            (said, standing) => panic!("{said:?} while {standing:?}"),
         }
     }
 
@@ -453,7 +563,8 @@ impl<S: Storage> Run<S> {
     fn act(&mut self) {
         let n = self.dice.below(self.world.phones.len() as u64) as usize;
         match self.dice.below(100) {
-            0..60 => self.send(),
+            0..50 => self.send(),
+            50..60 => self.set(n),
             60..70 => {
                 let name = self.world.phones[n].name.clone();
                 let how = match self.dice.below(3) {
@@ -507,7 +618,11 @@ impl<S: Storage> Run<S> {
                     let _ = self.world.act(n, |client, now| client.withdraw(now, id));
                 }
             }
-            94..97 => {
+            94 => {
+                self.restarted = Some(self.now());
+                self.world.server().restart();
+            }
+            95..97 => {
                 self.world.phones[n].habit = match self.world.phones[n].habit {
                     Habit::Silent => Habit::Refuse(Refusal::Busy),
                     _ => Habit::Silent,
@@ -589,6 +704,7 @@ impl<S: Storage> Run<S> {
                 message.at.as_millis()
             );
         }
+        self.settle();
         for ((phone, id, what), ends) in &self.reports {
             assert!(
                 !ends.is_empty(),
@@ -596,6 +712,36 @@ impl<S: Storage> Run<S> {
             );
         }
         self.rests("after the storm");
+    }
+
+    /// Every command on the settings ends when the wait for its next attempt is over, or sooner when a
+    /// stream that died without a word and has no pings is found dead by the refresh of the
+    /// registration. Then client and server are of one mind, at the latest with the next refresh.
+    fn settle(&mut self) {
+        let begin = self.now();
+        let open = |run: &Self| {
+            let mut all = run.settings.values();
+            all.any(|change| change.end.is_none())
+        };
+        while open(self) {
+            self.run(10_000);
+            assert!(
+                self.now().since(begin) < REFRESH + LONGEST_WAIT + 2 * T1_64,
+                "commands on the settings never end: {:?}",
+                self.settings
+                    .iter()
+                    .filter(|(_, change)| change.end.is_none())
+                    .map(|(id, change)| (id, change.at))
+                    .collect::<Vec<_>>()
+            );
+        }
+        self.run(REFRESH + LONGEST_WAIT);
+        for n in 0..self.world.phones.len() {
+            let settings = self.world.phones[n].client.settings();
+            if let Some(settings) = settings {
+                assert_eq!(self.held(n), Some(settings.into()), "of phone {n}");
+            }
+        }
     }
 
     /// No request and no transaction is left, at some moment of the next minute.

@@ -478,7 +478,10 @@ fn options_is_answered_with_what_the_client_can_do() {
     let options = request(Transport::Tcp, "OPTIONS", "z9hG4bK1");
     let answer = ask(&mut rig, &options);
     assert_eq!(answer.status(), Some(200));
-    assert_eq!(answer.all("Allow"), ["MESSAGE", "OPTIONS", "ACK", "CANCEL"]);
+    assert_eq!(
+        answer.all("Allow"),
+        ["MESSAGE", "NOTIFY", "OPTIONS", "ACK", "CANCEL"]
+    );
     assert!(answer.all("Accept").contains(&"message/cpim".into()));
     assert_eq!(answer.all("Accept-Encoding"), ["identity", "deflate"]);
     assert_eq!(answer.all("Supported"), ["path", "outbound"]);

@@ -21,9 +21,11 @@ use oma_im::config::{
     Config, Credentials, DeliveryReports, EndToEnd, KeepAlive, Strangers, Transport,
 };
 use oma_im::im::pager::{Anonymity, Outgoing};
+use oma_im::sip::publication::RefreshForm;
 use oma_im::storage::Small;
 use oma_im::testkit::phone::Happened;
 use oma_im::testkit::sip::Sip;
+use oma_im::wire::settings::{OfflineDelivery, Settings};
 use rig::{CHALLENGE, Rig, Taken, imdn, request};
 
 thread_local! {
@@ -207,6 +209,85 @@ fn messages_out_with_every_outcome() {
                 rig.run(200_000);
             },
         );
+    }
+}
+
+#[test]
+fn settings_with_every_outcome() {
+    let retrieving = Settings {
+        offline_delivery: OfflineDelivery::Off,
+        ..Settings::DEFAULT
+    };
+    for transport in ALL {
+        for settings_refresh in [RefreshForm::Empty, RefreshForm::Document] {
+            story(
+                transport,
+                |config| Config {
+                    settings_refresh,
+                    ..config
+                },
+                |rig| {
+                    rig.register();
+                    let published = [("SIP-ETag", "tag"), ("Expires", "3600")];
+                    for (status, headers) in [
+                        (200, published.to_vec()),
+                        (412, vec![]),
+                        (423, vec![("Min-Expires", "4000")]),
+                        (423, vec![("Min-Expires", "4294967295")]),
+                        (489, vec![]),
+                        (503, vec![("Retry-After", "30")]),
+                        (200, vec![("Expires", "0")]),
+                        (200, vec![("Expires", "9")]),
+                    ] {
+                        let set = |client: &mut oma_im::Client<Small>, now| {
+                            client.publish_settings(now, retrieving)
+                        };
+                        // The second one waits, the third one takes its place.
+                        for _ in 0..3 {
+                            rig.call(set).unwrap();
+                        }
+                        let first = rig.one();
+                        if first.header("Proxy-Authorization").is_none() {
+                            rig.answer(&first, 407, &[("Proxy-Authenticate", CHALLENGE)]);
+                        } else {
+                            rig.sent.push((rig.main, first.to_bytes()));
+                        }
+                        let second = rig.one();
+                        rig.answer(&second, status, &headers);
+                        // Whatever comes of it, a refresh after that, and silence.
+                        let mut requests = 0;
+                        rig.run_with(4_000_000, |rig| {
+                            for request in rig.sent() {
+                                requests += 1;
+                                match request.method() {
+                                    Some("REGISTER") => rig.receive(&rig::registered(&request)),
+                                    Some(_) if requests % 3 != 0 => {
+                                        rig.receive(&rig::response(&request, 200, &published))
+                                    }
+                                    _ => Taken::Nothing,
+                                };
+                            }
+                        });
+                        let main = rig.main;
+                        rig.call(|client, now| client.flow_closed(now, main));
+                        rig.run_with(200_000, |rig| {
+                            for request in rig.sent() {
+                                match request.method() {
+                                    Some("REGISTER") => rig.receive(&rig::registered(&request)),
+                                    _ => rig.receive(&rig::response(&request, 200, &published)),
+                                };
+                            }
+                        });
+                        rig.call(|client, now| client.remove_settings(now)).unwrap();
+                        for request in rig.sent() {
+                            rig.answer(&request, 200, &[]);
+                        }
+                    }
+                    let ended = |event: &&Happened| matches!(event, Happened::SettingsDone(..));
+                    assert_eq!(rig.events.iter().filter(ended).count(), 8 * 4);
+                },
+            );
+        }
     }
 }
 

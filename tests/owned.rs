@@ -158,9 +158,9 @@ fn every_change_of_a_registration_is_kept() {
         assert_eq!(OwnedRegistrationChange::from(change), owned);
     }
     let none = Identities::new(b"");
-    assert!(none.is_empty() && none.len() == 0);
+    assert_eq!((none.is_empty(), none.len()), (true, 0));
     let two = Identities::new(b"<sip:alice@example.com>, nobody, <tel:+15551230001>");
-    assert!(!two.is_empty() && two.len() == 2);
+    assert_eq!((two.is_empty(), two.len()), (false, 2));
 }
 
 // RFC 5626 §4.4.1, RFC 3261 §18.3: what is no message is told, and taken off the bytes.

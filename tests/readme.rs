@@ -1,4 +1,5 @@
-//! Keeps the numbers and the ladder of README.md true.
+//! Keeps the numbers of README.md true, those of benches/README.md included, and the ladders there
+//! and in docs/ladders.md.
 //!
 //! `BLESS=1 cargo test --test readme` writes them anew.
 #![allow(
@@ -13,15 +14,22 @@
 mod two_phones;
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use oma_im::client::Client;
 use oma_im::storage::{Inline, Small, Standard};
 
-const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+const README: &str = "README.md";
+const BENCHES: &str = "benches/README.md";
+const LADDERS: &str = "docs/ladders.md";
+
+fn path(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(file)
+}
 
 /// What stands between `<!-- name -->` and `<!-- end -->` has to be `right`.
-fn block(name: &str, right: &str) {
-    let text = fs::read_to_string(FILE).unwrap();
+fn block(file: &str, name: &str, right: &str) {
+    let text = fs::read_to_string(path(file)).unwrap();
     let begin = format!("<!-- {name} -->\n");
     let start = text.find(&begin).unwrap() + begin.len();
     let end = start + text[start..].find("<!-- end -->").unwrap();
@@ -29,27 +37,78 @@ fn block(name: &str, right: &str) {
         return;
     }
     if std::env::var_os("BLESS").is_some() {
-        fs::write(FILE, [&text[..start], right, &text[end..]].concat()).unwrap();
+        fs::write(path(file), [&text[..start], right, &text[end..]].concat()).unwrap();
         return;
     }
-    panic!("README.md ({name}) should say, and BLESS=1 writes it:\n{right}");
+    panic!("{file} ({name}) should say, and BLESS=1 writes it:\n{right}");
 }
 
-// One test: both write the file.
-#[test]
-fn the_readme_shows_what_is() {
-    let name = "offline-202-then-report";
+/// The ladder of a scenario, as the example prints it.
+fn ladder(file: &str, name: &str) {
     let scenario = two_phones::Options::read(["--scenario".into(), name.into()].into_iter());
     let run = two_phones::stage::Run::play(scenario.unwrap().scenario, 1, 0);
     let command = format!("$ cargo run --example two_phones -- --scenario {name}");
     let report = two_phones::report(&run);
     block(
+        file,
         &format!("ladder: {name}"),
         &format!("```text\n{command}\n{report}\n```\n"),
     );
-    if cfg!(target_pointer_width = "64") {
-        block("memory", &memory());
+}
+
+/// The names of all ladders of a file.
+fn ladders(file: &str) -> Vec<String> {
+    let text = fs::read_to_string(path(file)).unwrap();
+    let name = |line: &str| {
+        let name = line.strip_prefix("<!-- ladder: ")?.strip_suffix(" -->")?;
+        Some(name.to_owned())
+    };
+    text.lines().filter_map(name).collect()
+}
+
+// One test: all of it writes the file.
+#[test]
+fn the_readme_shows_what_is() {
+    assert_eq!(ladders(README).len(), 1);
+    for name in ladders(README) {
+        ladder(README, &name);
     }
+    if cfg!(target_pointer_width = "64") {
+        block(README, "memory", &memory());
+    }
+    block(README, "speed", &speed());
+}
+
+#[test]
+fn the_ladders_show_what_is() {
+    let names = ladders(LADDERS);
+    assert!(names.iter().any(|name| name == "settings-412"));
+    for name in names {
+        ladder(LADDERS, &name);
+    }
+}
+
+/// The figures of benches/README.md, which the step `counts` of the CI run holds against the code.
+fn speed() -> String {
+    let text = fs::read_to_string(path(BENCHES)).unwrap();
+    let row = |(what, name): (&str, &str)| {
+        let begin = format!("| {name} | ");
+        let line = text.lines().find_map(|line| line.strip_prefix(&begin));
+        match *line.unwrap().split(" | ").collect::<Vec<_>>() {
+            [ours, _bar, best] => format!("| {what} | {ours} | {best}\n"),
+            _ => panic!("{name} has other columns"),
+        }
+    };
+    let rows = [
+        ("start line and header lines read", "shallow message"),
+        ("and all addresses, Via and parameters", "deep message"),
+        ("the request written", "build message"),
+        ("request in, checked, 200 out", "respond_200 message"),
+        ("a whole client transaction", "txn_client message"),
+        ("a whole server transaction", "txn_server message"),
+    ];
+    "| a MESSAGE of 721 bytes | instructions | best other |\n|---|---|---|\n".to_owned()
+        + &rows.map(row).concat()
 }
 
 fn memory() -> String {
@@ -71,7 +130,7 @@ fn memory() -> String {
             size_of::<Client<Small>>() - small,
         ),
         (
-            "`Small`: 8 transactions, 100 remembered, 5120 octets",
+            "`Small`: 8 transactions, 132 remembered, 5120 octets",
             small,
         ),
         (

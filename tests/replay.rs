@@ -16,6 +16,7 @@ use oma_im::testkit::net::{Break, Conditions};
 use oma_im::testkit::phone::Habit;
 use oma_im::testkit::rng::Rng;
 use oma_im::testkit::world::World;
+use oma_im::wire::settings::{Barring, Settings};
 
 /// Everything that was sent, received and told, as text with every byte in it.
 fn transcript<S: Storage>(seed: u64, mut storage: impl FnMut() -> S) -> String {
@@ -57,6 +58,17 @@ fn transcript<S: Storage>(seed: u64, mut storage: impl FnMut() -> S) -> String {
             }
             1 => world.act(0, |client, now| client.network_changed(now)),
             2 => world.server().forget_nonces(),
+            3 | 4 => {
+                let settings = Settings {
+                    sessions: [Barring::Allowed, Barring::Barred][n % 2],
+                    ..Settings::DEFAULT
+                };
+                let _ = world.act(from, |client, now| client.publish_settings(now, settings));
+            }
+            5 => {
+                let _ = world.act(from, |client, now| client.remove_settings(now));
+            }
+            6 => world.server().restart(),
             _ => {}
         }
     }
@@ -89,6 +101,7 @@ fn transcript<S: Storage>(seed: u64, mut storage: impl FnMut() -> S) -> String {
             phone.events, phone.inbox
         );
     }
+    assert!(text.contains("PUBLISH sip:"));
     let reported = world.phones.iter().flat_map(|phone| &phone.inbox);
     assert!(
         reported

@@ -23,7 +23,7 @@ use oma_im::im::pager::Outgoing;
 use oma_im::sip::publication::RefreshForm;
 use oma_im::storage::{Inline, Small, Storage};
 use oma_im::testkit::log::Transport as LogTransport;
-use oma_im::testkit::net::Conditions;
+use oma_im::testkit::net::{Break, Conditions};
 use oma_im::testkit::phone::Happened;
 use oma_im::testkit::server::{Answer, Challenge, ChallengeHeader, Rule, Then, User};
 use oma_im::testkit::sip::Sip;
@@ -677,7 +677,7 @@ fn a_200_that_grants_no_time_is_no_success() {
 #[test]
 fn the_time_that_is_granted_counts() {
     for (expires, granted) in [
-        (Some("60"), 60),
+        (Some("60"), 60_u64),
         (Some("86400"), 3_600),
         (Some("4294967296"), 3_600),
         (Some("soon"), 3_600),
@@ -692,7 +692,7 @@ fn the_time_that_is_granted_counts() {
         let told = format!("expires: {granted} }} }}");
         assert_eq!(bare.saw(&told), 1, "{:?}", bare.events);
         let before = bare.requests("PUBLISH").len();
-        bare.run(u64::from(granted as u32) * SECOND - 1);
+        bare.run(granted * SECOND - 1);
         assert_eq!(bare.requests("PUBLISH").len(), before + 1, "{expires:?}");
     }
 }
@@ -832,6 +832,27 @@ fn a_command_that_has_not_ended_is_withdrawn_with_the_registration() {
     assert_eq!(ends(&world, second), [SettingsOutcome::Withdrawn]);
     let usage = world.phones[ALICE].client.usage();
     assert_eq!((usage.requests, usage.transactions), (0, 0));
+}
+
+/// Nobody heard that the change was made: back again, the client asks, and has its own settings.
+#[test]
+fn a_change_that_was_withdrawn_under_way_is_settled_by_the_next_registration() {
+    let mut world = world(46, Transport::Tcp);
+    published(&mut world, PLAIN);
+    let rule = Rule::on("PUBLISH").then(Then::ServeUnheard);
+    world.server().script(rule);
+    let id = publish(&mut world, BARRED);
+    world
+        .act(ALICE, |client, now| client.deregister(now))
+        .unwrap();
+    world.run(SECOND);
+    assert_eq!(ends(&world, id), [SettingsOutcome::Withdrawn]);
+    assert_eq!(held(&world), Some(BARRED.into()), "nobody knows");
+    world.register_all();
+    world.run(SECOND);
+    assert_eq!(kinds(&world), ["initial", "modify", "refresh", "initial"]);
+    assert_eq!(held(&world), Some(PLAIN.into()));
+    assert_eq!(world.phones[ALICE].client.settings(), Some(PLAIN));
 }
 
 #[test]
@@ -975,9 +996,7 @@ fn a_change_whose_answer_went_down_with_its_flow_is_published_anew() {
     let id = publish(&mut world, BARRED);
     world.run(SECOND);
     let conn = world.net.connections_of("alice")[0];
-    world
-        .net
-        .break_connection(conn, oma_im::testkit::net::Break::Reset);
+    world.net.break_connection(conn, Break::Reset);
     world.run(2 * MINUTE);
     assert_eq!(kinds(&world), ["initial", "modify", "modify", "initial"]);
     assert_eq!(ends(&world, id).len(), 1);
@@ -1037,6 +1056,28 @@ fn a_document_goes_as_a_datagram_where_there_is_no_stream() {
     world.phones[ALICE].refuse = Some(Transport::Tcp);
     published(&mut world, BARRED);
     assert_eq!(transports(&world), [("initial", LogTransport::Udp)]);
+}
+
+/// No keep-alive and no registration goes by the stream, so Timer F is what shows that it is dead.
+#[test]
+fn a_stream_for_documents_that_died_without_a_word_is_replaced() {
+    let mut world = world_of(
+        45,
+        Transport::Udp,
+        |config| Config {
+            settings_poc: ALL_POC,
+            ..config
+        },
+        |_| (),
+    );
+    published(&mut world, PLAIN);
+    let dead = world.net.connections_of("alice")[0];
+    world.net.break_connection(dead, Break::Silent);
+    let id = publish(&mut world, BARRED);
+    world.run(2 * MINUTE);
+    assert_eq!(ends(&world, id).len(), 1, "{:?}", changes(&world));
+    assert_eq!(held(&world), Some(BARRED.into()));
+    assert!(!world.net.connections_of("alice").contains(&dead));
 }
 
 const SECOND_HOP: &str = "second.example.com";

@@ -311,7 +311,7 @@ fn an_invite_is_refused_until_the_ack_comes() {
     };
     assert_eq!(times(&bare), [0, 500, 1_500, 3_500, 7_500]);
     let allow = header(&bare.responses(405)[0].1, "Allow").to_owned();
-    assert_eq!(allow, "MESSAGE, OPTIONS, ACK, CANCEL");
+    assert_eq!(allow, "MESSAGE, NOTIFY, OPTIONS, ACK, CANCEL");
     // §17.2.1: a repeated INVITE gets it at once.
     bare.feed(FLOW, &invite);
     assert_eq!(times(&bare).len(), 6);

@@ -10,7 +10,10 @@
 #[path = "../examples/two_phones/main.rs"]
 mod two_phones;
 
-use oma_im::testkit::{export, pcap};
+use std::collections::{BTreeMap, BTreeSet};
+
+use oma_im::testkit::log::Packet;
+use oma_im::testkit::{export, pcap, sip};
 use two_phones::scenarios::SCENARIOS;
 use two_phones::stage::{Run, Scenario, UnderLoss};
 use two_phones::{Options, list, report};
@@ -44,6 +47,60 @@ fn every_scenario_that_promises_it_ends_as_it_must_under_loss() {
         }
     }
     assert!(promised > SCENARIOS.len() / 2);
+}
+
+/// OMA IM 5.2.4, requirement 0, over everything that any scenario sends: `+g.oma.sip-im` in Contact
+/// and Accept-Contact, `+sip.instance` in REGISTER only, and no other tag, as no scenario configures
+/// one. The value of the instance, which may be an IMEI (RFC 7255), is in no other request either.
+#[test]
+fn clause_5_2_4_0_no_request_of_any_scenario_has_a_feature_tag_of_another() {
+    const IM: &str = "+g.oma.sip-im";
+    const INSTANCE: &str = "+sip.instance";
+    // RFC 3261 §20.10, RFC 5626 §4.2: parameters of Contact that are no feature tags.
+    const NO_TAGS: [&str; 3] = ["expires", "q", "reg-id"];
+    let mut methods: BTreeMap<String, usize> = BTreeMap::new();
+    let mut found = BTreeSet::new();
+    for scenario in SCENARIOS {
+        let run = play(scenario, 1, 0);
+        let sent = run
+            .log
+            .sent(|packet| !packet.from_host.starts_with("server"));
+        for sip in sent.iter().filter_map(Packet::sip) {
+            let Some(method) = sip.method().map(str::to_owned) else {
+                continue;
+            };
+            let what = format!("{}: {sip:?}", scenario.name);
+            *methods.entry(method.clone()).or_default() += 1;
+            let registers = method == "REGISTER";
+            for (name, value) in &sip.headers {
+                let contact = name.eq_ignore_ascii_case("Contact") && value != "*";
+                let wish = name.eq_ignore_ascii_case("Accept-Contact");
+                assert!(!name.eq_ignore_ascii_case("Reject-Contact"), "{what}");
+                for (tag, _) in sip::params(value) {
+                    let may = match tag.as_str() {
+                        IM => contact || wish,
+                        INSTANCE => contact && registers,
+                        tag if contact => NO_TAGS.contains(&tag),
+                        tag => !wish && !tag.starts_with('+'),
+                    };
+                    assert!(may, "{tag} in {name} of {what}");
+                    found.insert((method.clone(), tag));
+                }
+                assert!(registers || !value.contains("urn:uuid:00000000-"), "{what}");
+            }
+            let body = String::from_utf8_lossy(&sip.body);
+            assert!(!body.contains("urn:uuid:00000000-"), "{what}");
+        }
+    }
+    // It looked at what it was meant to look at.
+    for method in ["REGISTER", "MESSAGE", "PUBLISH"] {
+        assert!(
+            methods.get(method).is_some_and(|count| *count > 9),
+            "{methods:?}"
+        );
+        assert!(found.contains(&(method.into(), IM.into())), "{method}");
+    }
+    assert!(found.contains(&("REGISTER".into(), INSTANCE.into())));
 }
 
 #[test]

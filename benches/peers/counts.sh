@@ -36,7 +36,7 @@ while read -r op case kept; do
 		failed=1
 	fi
 done < <(sed -n 's/^| \([a-z_0-9]*\) \([a-z_]*\) | \([0-9,]*\) |.*/\1 \2 \3/p' ../README.md | tr -d ,)
-[ $checked = 12 ] || { echo "the tables of ../README.md have $checked figures, not 12"; exit 1; }
+[ $checked = 13 ] || { echo "the tables of ../README.md have $checked figures, not 13"; exit 1; }
 
 count 1 --growth
 if grep REJECT "$out/rows"; then
@@ -49,7 +49,7 @@ sort -k1,1 -k2,2n "$out/counts" | awk '
 	$3 / $2 > most {most = $3 / $2; slowest = $1}
 	END {
 		if (runs < 3) {print "no growth was counted"; bad = 1}
-		printf "* work grows with the bytes in %d parsers; at most %.0f instructions a byte (%s)\n", runs / 3, most, slowest
+		if (!bad) printf "* work grows with the bytes in %d parsers; at most %.0f instructions a byte (%s)\n", runs / 3, most, slowest
 		exit bad
 	}' || failed=1
 [ $failed = 0 ] && echo "* $checked operations within 5 % of their figures"

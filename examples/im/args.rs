@@ -7,6 +7,7 @@ use std::time::Duration;
 use oma_im::config::Transport;
 
 use super::session::{Originator, Reports, Until};
+use super::settings::Wish;
 
 pub(crate) const USAGE: &str = "\
 im: pager mode messages over SIP
@@ -34,9 +35,12 @@ im: pager mode messages over SIP
     --wait-report            and fails without a delivery report within 10 s
     --no-report              asks for no delivery report
     --anonymous              does not tell who sends (and cannot ask for reports)
+    --settings WORDS         publishes settings of the service and tells what is in effect: default, remove,
+                             or with commas no-sessions, no-messages, invisible, fetch, keep-sessions,
+                             keep-messages, no-files; they outlive the program until their time is over
     --listen SECONDS         stays registered so long, then ends
-    without --text and --listen: lines of standard input, until its end:
-      send URI TEXT | TEXT (for the last URI) | quit | network (has changed)
+    without --text, --settings and --listen: lines of standard input, until its end:
+      send URI TEXT | TEXT (for the last URI) | settings WORDS | quit | network (has changed)
   how it tells
     --json                   one JSON object a line
     --pcap FILE              a capture of what was said (TLS in clear)
@@ -70,6 +74,7 @@ pub(crate) struct Options {
     pub(crate) asserted: bool,
     pub(crate) to: Option<String>,
     pub(crate) text: Option<String>,
+    pub(crate) settings: Option<Wish>,
     pub(crate) reports: Reports,
     pub(crate) from: Originator,
     pub(crate) until: Until,
@@ -124,7 +129,7 @@ struct Given {
     switches: [bool; SWITCHES.len()],
 }
 
-const VALUES: [&str; 13] = [
+const VALUES: [&str; 14] = [
     "--server",
     "--transport",
     "--ca",
@@ -136,6 +141,7 @@ const VALUES: [&str; 13] = [
     "--instance",
     "--to",
     "--text",
+    "--settings",
     "--listen",
     "--pcap",
 ];
@@ -197,6 +203,8 @@ impl Given {
         if text.is_some() && to.is_none() {
             return Err("--text needs --to".into());
         }
+        let settings = self.take("--settings");
+        let settings = settings.map(|words| Wish::read(&words)).transpose()?;
         let listen = self.take("--listen").map(|seconds| {
             let seconds = seconds.parse().ok();
             let seconds = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
@@ -229,13 +237,14 @@ impl Given {
             bind,
             instance: self.take("--instance"),
             asserted: !self.is_on("--from-only"),
-            until: match (listen.transpose()?, &text) {
-                (Some(time), _) => Until::Elapsed(time),
-                (None, Some(_)) => Until::Sent,
-                (None, None) => Until::Told,
+            until: match listen.transpose()? {
+                Some(time) => Until::Elapsed(time),
+                None if text.is_some() || settings.is_some() => Until::Sent,
+                None => Until::Told,
             },
             to,
             text,
+            settings,
             reports,
             from,
             json: self.is_on("--json"),

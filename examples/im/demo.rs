@@ -1,5 +1,5 @@
 //! Two users and a server in one program: both register, each sends the other a message, and each
-//! message is reported on.
+//! message is reported on. One of them sets settings of the service before and takes them back after.
 //!
 //! The server and the users have a thread each, and meet only on the loopback network.
 
@@ -9,18 +9,20 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use oma_im::client::{ReportOutcome, SendOutcome};
+use oma_im::client::{ReportOutcome, SendOutcome, SettingsOutcome};
 use oma_im::config::{Config, Credentials, NextHop, Transport};
 use oma_im::im::imdn::ReportKind;
 use oma_im::testkit::server::User;
 use oma_im::time::Instant;
 use oma_im::wire::imdn::{DeliveryStatus, Disposition};
+use oma_im::wire::settings::{Barring, Settings};
 
 use super::clock::Clock;
 use super::happened::Happened;
 use super::record::Recorder;
 use super::server::{CERTIFICATE, Server};
 use super::session::{Command, Plan, Remote, Session};
+use super::settings::Wish;
 use super::sockets::Sockets;
 use super::tls::Trusted;
 
@@ -43,8 +45,8 @@ impl fmt::Display for Summary {
         let [alice, bob] = self.transports.map(Transport::via);
         write!(
             f,
-            "alice ({alice}) and bob ({bob}) registered with digest; {} messages sent and delivered, \
-             {} delivery reports; registrations taken back; {} packets in {} ms",
+            "alice ({alice}) and bob ({bob}) registered with digest; alice's settings in effect, then removed; \
+             {} messages sent and delivered, {} delivery reports; registrations taken back; {} packets in {} ms",
             self.messages, self.reports, self.packets, self.took_ms
         )
     }
@@ -182,6 +184,15 @@ fn play(scene: &mut Scene<'_>, users: &[Player]) -> Result<(), String> {
             matches!(happened, Happened::Registered { .. })
         })?;
     }
+    let settings = Settings {
+        file_transfers: Barring::Barred,
+        ..Settings::DEFAULT
+    };
+    users[0].remote.give(Command::Settings(Wish::Set(settings)));
+    scene.wait(0, "has the settings in effect", |happened| {
+        matches!(happened, Happened::SettingsDone { outcome: SettingsOutcome::InEffect { settings: s, .. }, .. }
+            if *s == settings)
+    })?;
     for (from, to) in [(0, 1), (1, 0)] {
         let text = format!("Hello, {} here", NAMES[from]);
         users[from].remote.give(Command::Send {
@@ -205,6 +216,11 @@ fn play(scene: &mut Scene<'_>, users: &[Player]) -> Result<(), String> {
             matches!(happened, Happened::Report { id: Some(_), disposition, .. } if *disposition == delivered)
         })?;
     }
+    users[0].remote.give(Command::Settings(Wish::Remove));
+    scene.wait(0, "has the settings removed", |happened| {
+        let removed = SettingsOutcome::Removed;
+        matches!(happened, Happened::SettingsDone { outcome, .. } if *outcome == removed)
+    })?;
     for who in [0, 1] {
         users[who].remote.give(Command::Quit);
     }
@@ -268,6 +284,11 @@ fn is_failure(happened: &Happened) -> bool {
         | Happened::Lost
         | Happened::Refused(_)
         | Happened::Unfinished(_)
+        | Happened::Settings(_)
+        | Happened::SettingsDone {
+            outcome: SettingsOutcome::Failed(_) | SettingsOutcome::Withdrawn,
+            ..
+        }
         | Happened::Sent {
             outcome: SendOutcome::Failed(_) | SendOutcome::Withdrawn,
             ..

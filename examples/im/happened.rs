@@ -1,10 +1,12 @@
 //! What a session has to tell, as a line for people or as a JSON object for scripts.
 
-use oma_im::client::{ReportOutcome, SendOutcome};
+use oma_im::client::{ReportOutcome, SendOutcome, SettingsChange, SettingsOutcome};
 use oma_im::error::Failure;
 use oma_im::im::imdn::ReportKind;
 use oma_im::testkit::export::json_string;
 use oma_im::wire::imdn::Disposition;
+
+use super::settings::Named;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Happened {
@@ -56,6 +58,15 @@ pub(crate) enum Happened {
         kind: ReportKind,
         outcome: ReportOutcome,
     },
+    /// A command on the settings has ended.
+    SettingsDone {
+        id: u32,
+        outcome: SettingsOutcome,
+    },
+    /// The settings changed without a command.
+    Settings(SettingsChange),
+    /// Messages that came while the user was away are to be fetched.
+    RetrieveDeferred,
     /// The server sees us at another address.
     Mapped(String),
     /// A command was refused.
@@ -150,6 +161,42 @@ impl Happened {
                     ReportOutcome::TooMany => sent.text("outcome", "too many"),
                 }
             }
+            Self::SettingsDone { id, outcome } => {
+                let done = object("settings").number("id", *id);
+                match outcome {
+                    SettingsOutcome::InEffect { settings, expires } => done
+                        .text("outcome", "in effect")
+                        .text("settings", &Named(*settings).to_string())
+                        .number("expires", *expires),
+                    SettingsOutcome::Removed => done.text("outcome", "removed"),
+                    SettingsOutcome::RunsOut { expires } => {
+                        done.text("outcome", "run out").number("expires", *expires)
+                    }
+                    SettingsOutcome::Superseded => done.text("outcome", "superseded"),
+                    SettingsOutcome::Withdrawn => done.text("outcome", "withdrawn"),
+                    SettingsOutcome::Failed(failure) => {
+                        done.text("outcome", "failed").failure(failure)
+                    }
+                }
+            }
+            Self::Settings(change) => {
+                let changed = object("settings_changed");
+                match change {
+                    SettingsChange::InEffect { settings, expires } => changed
+                        .text("what", "in effect")
+                        .text("settings", &Named(*settings).to_string())
+                        .number("expires", *expires),
+                    SettingsChange::Elsewhere { .. } => changed.text("what", "elsewhere"),
+                    SettingsChange::Lost => changed.text("what", "lost"),
+                    SettingsChange::Retrying { failure, .. } => {
+                        changed.text("what", "retrying").failure(failure)
+                    }
+                    SettingsChange::GivenUp(failure) => {
+                        changed.text("what", "given up").failure(failure)
+                    }
+                }
+            }
+            Self::RetrieveDeferred => object("retrieve_deferred"),
             Self::Mapped(address) => object("mapped").text("address", address),
             Self::Refused(text) => object("error").text("what", "command").text("text", text),
             Self::Unfinished(text) => object("error").text("what", "session").text("text", text),
@@ -203,6 +250,33 @@ impl Happened {
                 ReportOutcome::Sent => format!("{kind:?} report sent"),
                 outcome => format!("{kind:?} report not sent: {outcome:?}"),
             },
+            Self::SettingsDone { outcome, .. } => match outcome {
+                SettingsOutcome::InEffect { settings, expires } => {
+                    format!("settings in effect for {expires} s: {}", Named(*settings))
+                }
+                SettingsOutcome::Removed => "settings removed: the server's defaults hold".into(),
+                SettingsOutcome::RunsOut { expires } => {
+                    format!("settings cannot be removed, they run out in {expires} s")
+                }
+                SettingsOutcome::Superseded => "settings superseded by later ones".into(),
+                SettingsOutcome::Withdrawn => "settings not set: the registration ended".into(),
+                SettingsOutcome::Failed(failure) => format!("settings not set: {failure}"),
+            },
+            Self::Settings(change) => match change {
+                SettingsChange::InEffect { settings, expires } => {
+                    format!(
+                        "settings still in effect, {expires} s more: {}",
+                        Named(*settings)
+                    )
+                }
+                SettingsChange::Elsewhere { .. } => "another device changed the settings".into(),
+                SettingsChange::Lost => "settings lost".into(),
+                SettingsChange::Retrying { failure, .. } => {
+                    format!("settings not set yet: {failure}")
+                }
+                SettingsChange::GivenUp(failure) => format!("settings given up: {failure}"),
+            },
+            Self::RetrieveDeferred => "deferred messages have to be fetched".into(),
             Self::Mapped(address) => format!("the server sees us at {address}"),
             Self::Refused(text) | Self::Unfinished(text) => text.clone(),
         }

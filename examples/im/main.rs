@@ -20,6 +20,7 @@ mod happened;
 mod record;
 mod server;
 mod session;
+mod settings;
 mod sockets;
 mod stream;
 mod tls;
@@ -123,6 +124,7 @@ fn user(options: &Options) -> Result<bool, String> {
     let plan = Plan {
         to: options.to.clone(),
         text: options.text.clone(),
+        settings: options.settings,
         reports: options.reports,
         from: options.from,
         until: options.until,

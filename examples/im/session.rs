@@ -12,11 +12,12 @@ use std::time::Duration;
 
 use mio::Waker;
 use oma_im::client::{
-    Client, Event, IncomingMessage, RegistrationChange, SendOutcome, TextCheck, Want,
+    Client, Event, IncomingMessage, RegistrationChange, SendOutcome, SettingsChange,
+    SettingsOutcome, TextCheck, Want,
 };
 use oma_im::config::Config;
 use oma_im::error::CommandError;
-use oma_im::id::{IncomingId, SendId};
+use oma_im::id::{IncomingId, SendId, SettingsId};
 use oma_im::im::imdn::ReportKind;
 use oma_im::im::pager::{Anonymity, Outgoing};
 use oma_im::storage::Standard;
@@ -27,6 +28,7 @@ use oma_im::wire::imdn::{DeliveryStatus, Disposition};
 use super::clock::{Clock, unix_millis};
 use super::driver::{App, Driver};
 use super::happened::Happened;
+use super::settings::Wish;
 use super::sockets::Sockets;
 use super::tls;
 
@@ -42,6 +44,8 @@ const NAP: Duration = Duration::from_secs(60);
 pub(crate) enum Command {
     /// Send a text, to the last target if none is given.
     Send { to: Option<String>, text: String },
+    /// Set the settings, or remove them.
+    Settings(Wish),
     /// The device has another address now.
     NetworkChanged,
     /// End once all that was sent has its outcome.
@@ -53,8 +57,8 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// A line of standard input: `send URI TEXT`, `network`, `quit`, or a text for the last
-    /// target.
+    /// A line of standard input: `send URI TEXT`, `settings WORDS`, `network`, `quit`, or a text
+    /// for the last target.
     pub(crate) fn read(line: &str) -> Option<Self> {
         let line = line.trim();
         let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
@@ -62,6 +66,7 @@ impl Command {
             "" => None,
             "quit" if rest.is_empty() => Some(Self::Quit),
             "network" if rest.is_empty() => Some(Self::NetworkChanged),
+            "settings" if Wish::read(rest).is_ok() => Wish::read(rest).ok().map(Self::Settings),
             "send" if is_uri(rest.trim_start()) => {
                 let rest = rest.trim_start();
                 let (to, text) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
@@ -108,6 +113,8 @@ pub(crate) struct Plan {
     pub(crate) to: Option<String>,
     /// A text to send as soon as it is registered.
     pub(crate) text: Option<String>,
+    /// What becomes of the settings.
+    pub(crate) settings: Option<Wish>,
     pub(crate) reports: Reports,
     pub(crate) from: Originator,
     /// When the session ends by itself.
@@ -184,6 +191,9 @@ impl App for Inbox {
                 kind,
                 outcome,
             },
+            Event::SettingsDone { id, outcome } => Happened::SettingsDone { id: id.0, outcome },
+            Event::Settings(change) => Happened::Settings(change),
+            Event::RetrieveDeferred => Happened::RetrieveDeferred,
             Event::Mapped { address, .. } => Happened::Mapped(address.to_string()),
             // Reports may come for a day, the password is configured, and nobody else registers.
             _ => return,
@@ -248,6 +258,10 @@ pub(crate) struct Session {
     registered: Option<Instant>,
     /// Not given to the client yet.
     unsent: VecDeque<(String, String)>,
+    /// The same for the settings.
+    unset: VecDeque<Wish>,
+    /// Commands on the settings that have not ended.
+    setting: HashSet<u32>,
     /// Given to the client, and not ended.
     under_way: HashSet<u32>,
     /// Sent, but not reported on; until when that is waited for.
@@ -285,6 +299,8 @@ impl Session {
             stage: Stage::Up,
             registered: None,
             unsent: VecDeque::new(),
+            unset: VecDeque::new(),
+            setting: HashSet::new(),
             under_way: HashSet::new(),
             awaited: HashMap::new(),
             reporting: 0,
@@ -307,6 +323,7 @@ impl Session {
         if let (Some(to), Some(text)) = (self.plan.to.clone(), self.plan.text.clone()) {
             self.unsent.push_back((to, text));
         }
+        self.unset.extend(self.plan.settings);
         while self.stage != Stage::Gone {
             while let Some(happened) = self.inbox.happened.pop_front() {
                 tell(&happened);
@@ -314,6 +331,7 @@ impl Session {
             }
             self.obey(tell);
             self.report();
+            self.set(tell);
             self.send(tell);
             let at_most = self.advance(tell);
             if self.inbox.happened.is_empty() && self.stage != Stage::Gone {
@@ -364,6 +382,25 @@ impl Session {
                 let was_awaited = self.awaited.remove(id).is_some();
                 self.failed |= was_awaited && *status != DeliveryStatus::Delivered;
             }
+            Happened::SettingsDone { id, outcome } => {
+                self.setting.remove(id);
+                let done = match outcome {
+                    SettingsOutcome::InEffect { .. } | SettingsOutcome::Removed => true,
+                    // Another one says how it went.
+                    SettingsOutcome::Superseded => true,
+                    SettingsOutcome::RunsOut { .. }
+                    | SettingsOutcome::Withdrawn
+                    | SettingsOutcome::Failed(_) => false,
+                };
+                self.failed |= !done && self.plan.until != Until::Told;
+            }
+            // A user would wait; a script wants to know.
+            Happened::Settings(SettingsChange::Retrying { .. })
+                if self.plan.until == Until::Sent && !self.setting.is_empty() =>
+            {
+                self.unfinished("given up: settings not set", tell);
+                self.leave(tell);
+            }
             Happened::ReportSent { .. } => self.reporting = self.reporting.saturating_sub(1),
             _ => {}
         }
@@ -382,6 +419,7 @@ impl Session {
                     self.plan.to = Some(to.clone());
                     self.unsent.push_back((to, text));
                 }
+                Ok(Command::Settings(wish)) => self.unset.push_back(wish),
                 Ok(Command::NetworkChanged) => {
                     self.driver
                         .command(&mut self.inbox, |client, now| client.network_changed(now));
@@ -415,6 +453,33 @@ impl Session {
                 }
                 // It was reported before.
                 Err(_) => {}
+            }
+        }
+    }
+
+    /// Gives the client what is to be set.
+    fn set(&mut self, tell: &mut dyn FnMut(&Happened)) {
+        while self.stage == Stage::Up
+            && let Some(wish) = self.unset.pop_front()
+        {
+            let result = self
+                .driver
+                .command(&mut self.inbox, |client, now| match wish {
+                    Wish::Set(settings) => client.publish_settings(now, settings),
+                    Wish::Remove => client.remove_settings(now),
+                });
+            match result {
+                Ok(SettingsId(id)) => {
+                    self.setting.insert(id);
+                }
+                Err(CommandError::Busy) => {
+                    self.unset.push_front(wish);
+                    break;
+                }
+                Err(error) => {
+                    self.failed |= self.plan.until != Until::Told;
+                    tell(&Happened::Refused(format!("settings not set: {error}")));
+                }
             }
         }
     }
@@ -477,7 +542,11 @@ impl Session {
             let seconds = REPORT_WITHIN_MS / 1000;
             self.unfinished(&format!("no report on #{id} within {seconds} s"), tell);
         }
-        let idle = self.unsent.is_empty() && self.under_way.is_empty() && self.awaited.is_empty();
+        let idle = self.unsent.is_empty()
+            && self.under_way.is_empty()
+            && self.awaited.is_empty()
+            && self.unset.is_empty()
+            && self.setting.is_empty();
         let mut next = self.awaited.values().copied().min();
         let over = match self.plan.until {
             Until::Told => false,

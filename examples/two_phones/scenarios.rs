@@ -3,6 +3,7 @@
 mod messages;
 mod registration;
 mod reports;
+mod settings;
 mod trouble;
 
 use super::stage::{Scenario, UnderLoss};
@@ -87,6 +88,37 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         "the modem owns the registration: no REGISTER, messages all the same",
         registration::adopted,
     ),
+    scenario(
+        "settings",
+        "settings are set, changed and removed (OMA IM 5.2.4, RFC 3903)",
+        settings::set_change_remove,
+    ),
+    scenario(
+        "settings-refresh",
+        "settings are refreshed without their document, together with the registration",
+        settings::refresh,
+    ),
+    scenario(
+        "settings-412",
+        "the server has forgotten the settings: they are published anew (RFC 3903 §5)",
+        settings::restart,
+    ),
+    scenario(
+        "settings-489",
+        "the server has no settings: refused for good",
+        settings::unknown_event,
+    ),
+    scenario(
+        "settings-423-503",
+        "a busy server that wants a longer time: both are respected",
+        settings::put_off,
+    ),
+    scenario(
+        "settings-removed-then-deregister",
+        "settings are removed before the user is de-registered",
+        settings::removed_with_the_registration,
+    )
+    .but_not_under_loss("de-registration takes two seconds at most, whatever gets lost"),
     scenario(
         "nat-rewrite",
         "behind NAT the Contact takes the address that received and rport show",

@@ -4,7 +4,7 @@
 use oma_im::client::{Client, SendOutcome};
 use oma_im::config::Transport;
 use oma_im::error::CommandError;
-use oma_im::id::SendId;
+use oma_im::id::{SendId, SettingsId};
 use oma_im::im::pager::Outgoing;
 use oma_im::storage::Standard;
 use oma_im::testkit::log::{Log, Packet};
@@ -72,14 +72,21 @@ fn no_promise_broken(world: &World) -> Result<(), String> {
         let stats = phone.client.stats();
         let lost = stats.events_lost + stats.no_room + stats.answers_dropped;
         check(lost == 0, || format!("{}: {stats:?}", phone.name))?;
-        // One terminal event for each message.
+        // One terminal event for each message, and for each command on the settings.
         let mut ended: Vec<SendId> = Vec::new();
+        let mut settled: Vec<SettingsId> = Vec::new();
         for event in &phone.events {
             if let Happened::Sent(id, _) = event {
                 check(!ended.contains(id), || {
                     format!("{}: message {} ended twice", phone.name, id.0)
                 })?;
                 ended.push(*id);
+            }
+            if let Happened::SettingsDone(id, _) = event {
+                check(!settled.contains(id), || {
+                    format!("{}: settings {} ended twice", phone.name, id.0)
+                })?;
+                settled.push(*id);
             }
         }
     }

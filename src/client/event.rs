@@ -88,7 +88,8 @@ pub enum Purpose {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub enum CloseReason {
-    /// A ping was not answered (RFC 5626 §4.4.1).
+    /// A ping was not answered (RFC 5626 §4.4.1), or a request on a stream for long requests, which
+    /// nothing pings.
     NoPong,
     /// The server is to be left for the next candidate.
     NextCandidate,

@@ -469,6 +469,15 @@ impl Engine<'_> {
         }
     }
 
+    /// Nobody answered a request on this flow. No keep-alive and no registration goes by a stream
+    /// beside datagrams, so nothing else would show that it is dead: the next one gets another.
+    pub(crate) fn doubt_long(&mut self, id: FlowId) {
+        let open = LongFlow::Open { flow: id };
+        if self.core.paths.iter().any(|path| path.long == open) {
+            self.fail_flow(id, CloseReason::NoPong);
+        }
+    }
+
     /// A flow is gone: the driver or the client closed it.
     pub(crate) fn flow_gone(&mut self, id: FlowId) {
         let Some(at) = self.core.flows.iter().position(|flow| flow.id == id) else {

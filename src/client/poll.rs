@@ -542,8 +542,10 @@ impl<'a> Engine<'a> {
                     txn.wire = Wire::Due;
                 }
                 if machine.is_terminated() {
+                    let flow = txn.flow;
                     *txn = Txn::FREE;
                     if let (ClientAction::TimedOut, Some(row)) = (action, row) {
+                        self.doubt_long(flow);
                         self.unanswered(row);
                     }
                 }

@@ -55,7 +55,8 @@ pub enum SettingsOutcome {
     },
     /// A later command took its place before it had succeeded.
     Superseded,
-    /// The registration ended first.
+    /// The registration ended first. If it was under way, the server may have taken it: the next
+    /// registration settles that, or the settings run out.
     Withdrawn,
     /// The server refused for good; what was in effect before stays until it runs out.
     Failed(Failure),

@@ -395,6 +395,10 @@ impl Engine<'_> {
     /// A NOTIFY (RFC 6665 §4.1.3).
     pub(crate) fn notify(&mut self, served: &Served<'_, '_>, key: ServerKey) {
         let message = served.message;
+        if self.core.watches.rows().next().is_none() {
+            // RFC 6665 §4.1.3: there is no subscription that it could belong to.
+            return self.answer(served, key, 481, Extra::None);
+        }
         let notify = match Notify::read(message) {
             Ok(notify) => notify,
             Err(status) => return self.answer(served, key, status.code(), Extra::None),

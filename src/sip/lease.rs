@@ -50,6 +50,15 @@ impl Lease {
         }
     }
 
+    /// The same, to be renewed at the next chance.
+    #[must_use]
+    pub(super) fn due_at_once(self) -> Self {
+        Self {
+            from: Instant::ZERO,
+            ..self
+        }
+    }
+
     /// When it ends.
     pub fn ends(&self) -> Instant {
         self.ends

@@ -24,6 +24,8 @@ mod record;
 mod server;
 #[path = "../../examples/im/session.rs"]
 mod session;
+#[path = "../../examples/im/settings.rs"]
+mod settings;
 #[path = "../../examples/im/sockets.rs"]
 mod sockets;
 #[path = "../../examples/im/stream.rs"]
@@ -42,6 +44,7 @@ use oma_im::testkit::ladder::LadderOnFailure;
 use oma_im::testkit::log::{Log, Packet};
 use oma_im::testkit::pcap::pcap;
 use oma_im::testkit::server::{ImServer, Rule, Then, User};
+use oma_im::wire::settings::Settings;
 
 use clock::Clock;
 use demo::{DOMAIN, address, password};
@@ -49,6 +52,7 @@ use happened::Happened;
 use record::{Recorder, Sees};
 use server::Server;
 use session::{Command, Plan, Remote, Reports, Session, Until};
+use settings::{Named, Wish};
 use sockets::Sockets;
 use tls::Trusted;
 
@@ -245,6 +249,63 @@ fn event_of(happened: &Happened) -> String {
 }
 
 #[test]
+fn settings_are_published_and_shown_and_the_session_ends() {
+    for (transport, words) in [
+        (Transport::Udp, "no-sessions,fetch"),
+        (Transport::Tls, "default"),
+    ] {
+        let stage = Stage::new(|_| ());
+        let wish = Wish::read(words).unwrap();
+        let settings = Plan {
+            settings: Some(wish),
+            until: Until::Sent,
+            ..Plan::default()
+        };
+        let (done, seen) = stage.user("alice", transport, settings.clone()).end();
+        assert!(done, "{seen:?}");
+        let json = seen.iter().map(Happened::json);
+        let shown: Vec<_> = json.filter(|json| json.contains("\"settings\":")).collect();
+        assert_eq!(shown.len(), 1, "{seen:?}");
+        assert!(
+            shown[0].contains(&format!("\"settings\":\"{words}\"")),
+            "{shown:?}"
+        );
+        let fetches = seen.contains(&Happened::RetrieveDeferred);
+        assert_eq!(fetches, words.contains("fetch"));
+    }
+    // What the server does not take is an error of the session.
+    let stage = Stage::new(|server| server.config.packages.clear());
+    let refused = Plan {
+        settings: Some(Wish::Set(Settings::DEFAULT)),
+        until: Until::Sent,
+        ..Plan::default()
+    };
+    let (done, seen) = stage.user("alice", Transport::Tcp, refused).end();
+    assert!(!done, "{seen:?}");
+    let refused = r#""outcome":"failed","status":489"#;
+    assert!(
+        seen.iter()
+            .any(|happened| happened.json().contains(refused))
+    );
+}
+
+#[test]
+fn settings_are_words() {
+    let all = "no-sessions,no-messages,invisible,fetch,keep-sessions,keep-messages,no-files";
+    for words in ["default", "no-files", "no-messages,invisible", all] {
+        let Ok(Wish::Set(settings)) = Wish::read(words) else {
+            panic!("{words}");
+        };
+        assert_eq!(Named(settings).to_string(), words);
+    }
+    assert_eq!(Wish::read("default"), Ok(Wish::Set(Settings::DEFAULT)));
+    assert_eq!(Wish::read(" remove "), Ok(Wish::Remove));
+    for wrong in ["", "quiet", "no-files,", "default,no-files", "remove,fetch"] {
+        assert!(Wish::read(wrong).is_err(), "{wrong:?}");
+    }
+}
+
+#[test]
 fn messages_in_one_go_arrive_in_order() {
     let stage = Stage::new(|_| ());
     let mut bob = stage.user("bob", Transport::Tls, Plan::default());
@@ -407,4 +468,7 @@ fn commands_are_read_from_lines() {
     assert_eq!(read("quit smoking"), send(None, "quit smoking"));
     assert_eq!(read("quit\n"), Some("Quit".into()));
     assert_eq!(read("  \n"), None);
+    let settings = format!("{:?}", Command::Settings(Wish::Remove));
+    assert_eq!(read("settings remove"), Some(settings));
+    assert_eq!(read("settings are fine"), send(None, "settings are fine"));
 }

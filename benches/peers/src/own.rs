@@ -1,7 +1,12 @@
 //! Operations of this crate that no peer is asked for: its other hot paths, whose figures are kept,
 //! and parsers over inputs of three sizes, whose work has to grow no faster than the input.
 
+use oma_im::client::{Adopted, Client, Direction, FlowInfo, Origin, Output, Verified};
+use oma_im::config::{Config, KeepAlive, NextHop, Transport};
+use oma_im::id::{FlowId, PathId};
 use oma_im::im::imdn::Asked;
+use oma_im::storage::Small;
+use oma_im::time::Instant;
 use oma_im::wire::cpim::Cpim;
 use oma_im::wire::digest::{
     choose, write_credentials, Acceptable, Answer, Challenges, Cnonce, Secret,
@@ -12,10 +17,12 @@ use oma_im::wire::imdn::reports;
 use oma_im::wire::message::Message;
 use oma_im::wire::mime::{Leaves, MediaType};
 use oma_im::wire::scan::split_commas;
+use oma_im::wire::settings::Settings;
 use oma_im::wire::sink::Sink;
 use oma_im::wire::uri::Uri;
 use oma_im::wire::xml::{Event, Reader};
 use std::hint::black_box;
+use std::net::SocketAddr;
 
 /// One operation; it says whether it went as it should.
 pub struct Path {
@@ -34,7 +41,57 @@ pub fn paths(message: &[u8]) -> Vec<Path> {
         path("read", "cpim", Box::new(cpim)),
         path("read", "report", Box::new(report)),
         path("compare", "uris", Box::new(compare)),
+        path("publish", "settings", publish()),
     ]
+}
+
+/// Settings published by a client with the memory of a handset, from the command to the bytes. Each run has a client of
+/// its own, which waits on a stream with a registration of somebody else's.
+fn publish() -> Box<dyn FnMut() -> bool> {
+    let hops = [NextHop::new("proxy.example.com", Transport::Tcp)];
+    let config = Config {
+        keep_alive: KeepAlive::Off,
+        product: "Example/M4-1.0",
+        ..Config::new("sip:alice@example.com", &hops)
+    };
+    let adopted = Adopted {
+        service_route: "<sip:orig@scscf.example.com;lr>",
+        associated: "<sip:alice@example.com>",
+    };
+    let client = |n| {
+        let mut client =
+            Client::new(&config, Box::new(Small::new()), [n; 32]).expect("a good configuration");
+        let info = FlowInfo {
+            origin: Origin::Given(PathId(0)),
+            transport: Transport::Tcp,
+            local: SocketAddr::from(([10, 32, 9, 3], 5060)),
+            remote: SocketAddr::from(([10, 32, 9, 1], 5060)),
+            verified: Verified::No,
+            direction: Direction::Both,
+        };
+        let now = Instant::ZERO;
+        client
+            .adopt_registration(now, &adopted)
+            .expect("nothing is registered");
+        client.flow_opened(now, FlowId(1), &info);
+        while !matches!(client.poll_output(&mut [0; 1500]), Output::Idle(_)) {}
+        client
+    };
+    // One to see that it goes, and those that are counted.
+    let mut clients: Vec<_> = (0..21).map(client).collect();
+    let mut done = 0;
+    Box::new(move || {
+        let Some(client) = clients.get_mut(done) else {
+            return false;
+        };
+        done += 1;
+        let command = client.publish_settings(Instant::ZERO, black_box(Settings::DEFAULT));
+        let sent = match client.poll_output(&mut [0; 1500]) {
+            Output::Transmit { bytes, .. } => bytes.starts_with(b"PUBLISH sip:alice@example.com"),
+            _ => false,
+        };
+        command.is_ok() && sent && matches!(client.poll_output(&mut [0; 1500]), Output::Idle(_))
+    })
 }
 
 /// A challenge read and answered, as before every request that is challenged (RFC 7616, MD5).

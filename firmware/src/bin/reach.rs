@@ -1,7 +1,7 @@
 //! Everything that an application can call, on values that the compiler cannot know: every command
 //! of a client, everything that comes in, and every reader of the wire. With the feature `no-panic`
-//! it links only if none of it can lead to a panic. It is there to be linked; running it shows that
-//! it got to its end.
+//! it links only if none of it can lead to a panic. It is there to be linked, not to be run, and is
+//! larger than the chip.
 //!
 //! `Debug` and `Display` are left out: they belong to `core::fmt`, which panics by itself.
 #![no_std]
@@ -16,10 +16,11 @@ use oma_im::client::{
 };
 use oma_im::config::{
     Assertion, Config, Credentials, DeliveryReports, DigestFloor, DisplayReports, EndToEnd,
-    KeepAlive, Nat, NextHop, Release, Strangers, TelTargets, Transport,
+    KeepAlive, Nat, NextHop, Release, Strangers, TelTargets, Transport, Watching,
 };
 use oma_im::id::{ChallengeId, FlowId, IncomingId, OpenId, PathId, SendId};
 use oma_im::im::pager::{Anonymity, Outgoing, Wrap};
+use oma_im::sip::publication::RefreshForm;
 use oma_im::sip::transaction::Timers;
 use oma_im::storage::Small;
 use oma_im::time::Instant;
@@ -30,7 +31,7 @@ use oma_im::wire::header::{self, NameAddr, TokenList, Via};
 use oma_im::wire::message::Message;
 use oma_im::wire::mime::{Leaves, MediaType, Multipart, Part};
 use oma_im::wire::name::Name;
-use oma_im::wire::settings::{Dialect, Entities};
+use oma_im::wire::settings::{Dialect, Entities, PocSettings, Settings};
 use oma_im::wire::sink::Sink;
 use oma_im::wire::uri::Uri;
 use oma_im::wire::xml::{Event, Reader};
@@ -105,6 +106,12 @@ fn config<'a>(hops: &'a [NextHop<'a>]) -> Config<'a> {
         report_backoff: any(0),
         answer_timeout: any(0),
         deregister_timeout: any(0),
+        settings_entity: any(None),
+        settings_dialect: any(Dialect::RECONSTRUCTED),
+        settings_poc: any(PocSettings::UNSAID),
+        settings_refresh: any(RefreshForm::Empty),
+        watch_registration: any(Watching::Off),
+        watch_settings: any(Watching::Off),
         key: any(0),
     }
 }
@@ -144,7 +151,7 @@ fn commands(storage: &'static mut Small) {
         associated: text(),
     };
     let mut now = any(Instant::ZERO);
-    for step in 0..any(24) {
+    for step in 0..any(32) {
         now = any(now);
         match any(step) {
             0 => see(client.register(now)),
@@ -174,6 +181,9 @@ fn commands(storage: &'static mut Small) {
             18 => see((client.is_ready(), client.path() == Some(PathId(0)))),
             19 => see((client.stats(), client.usage(), client.queue(text()))),
             20 => see(route_key(bytes())),
+            21 => see(client.publish_settings(now, any(Settings::DEFAULT))),
+            22 => see(client.remove_settings(now)),
+            23 => see((client.settings(), client.storage())),
             _ => {}
         }
         let mut out = [0; 64];

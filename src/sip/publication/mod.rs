@@ -380,6 +380,8 @@ impl<D: Copy> Publication<D> {
     ///
     /// What is published stays and runs out with its Expires; commands that have not ended end as
     /// [`Outcome::Withdrawn`]. What is under way comes to nothing: the owner drops the transaction.
+    /// Whether the server made a change that was under way is asked with a refresh after
+    /// [`online`](Self::online).
     pub fn offline(&mut self) -> Step<D> {
         let (goal, held, next) = match self.state {
             State::Unpublished => (None, None, None),
@@ -387,8 +389,8 @@ impl<D: Copy> Publication<D> {
             State::Expiring(held) => (None, Some(held), None),
             State::Requesting(UnderWay {
                 goal, held, next, ..
-            }) => (Some(goal), held, next),
-            State::Waiting { goal, held, .. } => (Some(goal), held, None),
+            }) => (Some(goal), doubted(goal, held), next),
+            State::Waiting { goal, held, .. } => (Some(goal), doubted(goal, held), None),
             State::Away { goal, held } => (goal, held, None),
         };
         let (kept, open) = match goal {
@@ -812,6 +814,18 @@ fn newest<D: Copy>(request: UnderWay<D>) -> (Goal<D>, Option<D>) {
     match request.next {
         Some(next) => (Goal::Command(next), request.goal.open()),
         None => (request.goal, None),
+    }
+}
+
+/// A change whose answer is not waited for may have been made: the next chance shows it, as the
+/// server then does not know the entity-tag any more.
+fn doubted<D>(goal: Goal<D>, held: Option<Held<D>>) -> Option<Held<D>> {
+    match goal {
+        Goal::Command(Command::Publish(_)) => held.map(|held| Held {
+            lease: held.lease.due_at_once(),
+            ..held
+        }),
+        Goal::Command(Command::Remove(_)) | Goal::Keep(_) => held,
     }
 }
 

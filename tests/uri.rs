@@ -150,6 +150,9 @@ fn tel_uris_compare_by_rfc_3966_4() {
         "tel:7042;phone-context=example.org",
     );
     differ("tel:+1201", "sip:+1201@example.com;user=phone");
+    // Only ext and phone-context are numbers.
+    differ("tel:+1;x=a-b", "tel:+1;x=ab");
+    same(&["tel:+1;x=%61", "tel:+1;x=A"]);
 }
 
 #[test]

@@ -408,6 +408,17 @@ fn a_head_alone_is_read_without_its_body() {
         Message::parse_head(b"SIP/2.0 200 OK\r\n").unwrap_err().kind,
         ParseErrorKind::Truncated
     );
+    // parse_head does not look at Content-Length; whoever checks the message does.
+    for (bad, kind) in [
+        ("x", ParseErrorKind::ContentLength),
+        ("1, 1", ParseErrorKind::ContentLength),
+        ("2\r\nl: 2", ParseErrorKind::DuplicateHeader),
+    ] {
+        let text = with("Content-Length: 2", &format!("Content-Length: {bad}"));
+        let message = Message::parse_head(text.as_bytes()).unwrap();
+        assert_eq!(message.well_formed().unwrap_err().kind, kind, "{bad}");
+        assert_eq!(message.content_length().unwrap_err().kind, kind, "{bad}");
+    }
     // It prints what it is, not what users wrote.
     let printed = format!("{:?}", Message::parse(REQUEST.as_bytes()).unwrap());
     assert!(printed.contains("headers: 13, body: 2"), "{printed}");

@@ -150,6 +150,9 @@ fn tel_uris_compare_by_rfc_3966_4() {
         "tel:7042;phone-context=example.org",
     );
     differ("tel:+1201", "sip:+1201@example.com;user=phone");
+    // Only ext and phone-context are numbers.
+    differ("tel:+1;x=a-b", "tel:+1;x=ab");
+    same(&["tel:+1;x=%61", "tel:+1;x=A"]);
 }
 
 #[test]
@@ -321,6 +324,12 @@ fn what_is_refused() {
         "sip:a@b:5060x",
         "sip:a%4@b",
         "sip:a%zz@b",
+        "sip:a%4z@b",
+        "sip:a%z4@b",
+        "sip::x@b",
+        "sip::@b",
+        "im:a%4z",
+        "tel:+1;x=%z4",
         "sip:a@%62",
         "sip:a b@c",
         "sip:a@b c",

@@ -260,7 +260,8 @@ fn interval_too_brief() {
 /// Which refusals are for good.
 #[test]
 fn outlooks() {
-    let temporary = [408, 430, 480, 500, 502, 503, 504, 580, 599];
+    // 494: RFC 3329 §2.3.1, the agreement on security is made anew.
+    let temporary = [408, 430, 480, 494, 500, 502, 503, 504, 580, 599];
     let with_retry_after = [404, 413, 486, 600, 603];
     for code in (300..700).filter(|code| *code != 423) {
         for retry_after in ["", " 1000"] {

@@ -63,8 +63,6 @@ pub(super) fn outlook(status: Status, retry_after: Option<u32>) -> Outlook {
     match (status.code(), retry_after) {
         // RFC 3261 §21.4.9, §21.4.18; RFC 5626 §11.5.
         (408 | 480 | 430, _) => Outlook::Temporary,
-        // RFC 3329 §2.3.1: the agreement on security is made anew.
-        (494, _) => Outlook::Temporary,
         // RFC 3261 §20.33: these can have a Retry-After, which says that there is a later.
         (404 | 413 | 486 | 600 | 603, Some(_)) => Outlook::Temporary,
         // RFC 3261 §21.5.2, §21.5.6, §21.5.7: the same request will not fare better.

@@ -527,6 +527,8 @@ impl Registration {
         } = failure
         {
             match outlook(status, retry_after) {
+                // RFC 3329 §2.3.1: the agreement on security is made anew.
+                Outlook::Permanent if status.code() == 494 => {}
                 Outlook::Permanent => return self.fail_for_good(reason),
                 Outlook::Temporary => {}
             }

@@ -208,7 +208,7 @@ impl Engine<'_> {
             count!(self, flows_refused);
             self.drop_flow(stranger, CloseReason::NotNeeded);
         }
-        if path.is_some() && self.core.flows.len() >= MAX_FLOWS {
+        if self.is_ims() && path.is_some() && self.core.flows.len() >= MAX_FLOWS {
             // Two protected paths at once take all there are.
             self.drop_long();
         }

@@ -311,7 +311,9 @@ fn an_idle_day_wakes_for_refreshes_only() {
     let count = |method| ladder.sent(method).len() as u64;
     // Every 6,600 s, 600 s before the end of two hours; and one for each refresh of the subscription.
     assert_eq!(count("REGISTER"), 2 + 13);
-    assert_eq!(u64::from(wakes), 13 + count("SUBSCRIBE") - 1);
+    assert_eq!(13 + count("SUBSCRIBE") - 1, 40);
+    // One refresh of the subscription is near enough to that of the registration to go with it.
+    assert_eq!(wakes, 39);
     assert!(count("SUBSCRIBE") < 30, "{}", count("SUBSCRIBE"));
     ladder.clean();
 }

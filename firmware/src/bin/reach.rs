@@ -11,11 +11,11 @@ use core::hint::black_box;
 use core::net::SocketAddr;
 
 use oma_im::client::{
-    Adopted, Answer, Client, Direction, FlowInfo, OpenFailure, Origin, Output, Refusal, Verified,
-    route_key,
+    Adopted, Answer, Client, Direction, FlowInfo, OpenFailure, Origin, Output, Refusal,
+    SecurityOffer, Verified, route_key,
 };
 use oma_im::config::{
-    Assertion, Config, Credentials, DeliveryReports, DigestFloor, DisplayReports, EndToEnd,
+    Assertion, Config, Core, Credentials, DeliveryReports, DigestFloor, DisplayReports, EndToEnd,
     KeepAlive, Nat, NextHop, Release, Strangers, TelTargets, Transport, Watching,
 };
 use oma_im::id::{ChallengeId, FlowId, IncomingId, OpenId, PathId, SendId};
@@ -106,6 +106,7 @@ fn config<'a>(hops: &'a [NextHop<'a>]) -> Config<'a> {
         report_backoff: any(0),
         answer_timeout: any(0),
         deregister_timeout: any(0),
+        core: any(Core::Sip),
         settings_entity: any(None),
         settings_dialect: any(Dialect::RECONSTRUCTED),
         settings_poc: any(PocSettings::UNSAID),
@@ -184,6 +185,16 @@ fn commands(storage: &'static mut Small) {
             21 => see(client.publish_settings(now, any(Settings::DEFAULT))),
             22 => see(client.remove_settings(now)),
             23 => see((client.settings(), client.storage())),
+            24 => {
+                let offer = any(SecurityOffer {
+                    spi_c: 0,
+                    spi_s: 0,
+                    port_c: 0,
+                    port_s: 0,
+                });
+                see(client.security_offer(now, any(PathId(0)), offer));
+            }
+            25 => see(client.access_network(now, text())),
             _ => {}
         }
         let mut out = [0; 64];

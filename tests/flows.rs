@@ -684,6 +684,10 @@ fn a_flow_that_nobody_asked_for_is_closed() {
     // What it brings meanwhile is nobody's.
     bare.feed(flow, &message("z9hG4bK1", 1, "Hi").to_bytes());
     assert_eq!(bare.client.stats().unknown_flow, 1);
+    // Neither is one for a path that there cannot be.
+    let given = Origin::Given(oma_im::id::PathId(2));
+    let flow = bare.flow(given, Transport::Tcp, LOCAL);
+    assert_eq!(bare.closes[1..], [(flow, CloseReason::NotNeeded)]);
 }
 
 #[test]

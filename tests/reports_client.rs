@@ -525,6 +525,29 @@ fn the_report_is_written_like_golden_09() {
 }
 
 /// Original-To names the address that the sender wrote (RFC 5438 §11.1.4).
+/// The name that the sender gave himself goes into CPIM To, whole or not at all.
+#[test]
+fn a_long_name_of_the_sender_is_left_out_whole() {
+    for (length, to) in [
+        (
+            64,
+            format!("To: {} <sip:alice@example.com>\r\n", "A".repeat(64)),
+        ),
+        (65, "To: <sip:alice@example.com>\r\n".to_owned()),
+    ] {
+        let mut rig = rig(|config| config);
+        let mut message = rig.wrapped("m1", "positive-delivery");
+        let body = String::from_utf8(message.body.clone()).unwrap();
+        let name = "A".repeat(length);
+        message.body = body
+            .replace("From: Alice", &format!("From: {name}"))
+            .into_bytes();
+        let id = take(&mut rig, &message);
+        let report = document(&delivered(&mut rig, id));
+        assert!(report.contains(&to), "{report}");
+    }
+}
+
 #[test]
 fn the_original_recipient_is_named() {
     let mut rig = rig(|config| config);

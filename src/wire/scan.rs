@@ -226,7 +226,7 @@ pub fn trim_lws(bytes: &[u8]) -> &[u8] {
 pub fn trim_start(bytes: &[u8]) -> &[u8] {
     match bytes {
         // There is seldom any, and a loop costs something even where it does not run.
-        [..=b' ', ..] => without_start(bytes),
+        [0..=b' ', ..] => without_start(bytes),
         _ => bytes,
     }
 }
@@ -235,7 +235,7 @@ pub fn trim_start(bytes: &[u8]) -> &[u8] {
 #[inline]
 pub fn trim_end(bytes: &[u8]) -> &[u8] {
     match bytes {
-        [.., ..=b' '] => without_end(bytes),
+        [.., 0..=b' '] => without_end(bytes),
         _ => bytes,
     }
 }

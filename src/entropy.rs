@@ -119,6 +119,11 @@ mod tests {
         assert_eq!(draw(1).iter().collect::<HashSet<_>>().len(), 100);
     }
 
+    #[test]
+    fn it_prints_nothing_of_itself() {
+        assert_eq!(std::format!("{:?}", Entropy::new([7; 32])), "Entropy");
+    }
+
     // The first filling is what rand_chacha gives: key from bytes 0 to 31, pool from 32 to 95.
     #[test]
     fn the_stream_is_chacha() {

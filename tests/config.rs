@@ -210,6 +210,11 @@ fn session<S: Storage>(storage: S) -> Vec<Vec<u8>> {
     out.extend(rig.sent.iter().map(|(_, bytes)| bytes.clone()));
     rig.run(100_000);
     assert_eq!(rig.inbox.len(), 1);
+    let usage = rig.client.usage();
+    assert!(
+        usage.arena > 0 && usage.arena <= usage.arena_size,
+        "{usage:?}"
+    );
     out
 }
 

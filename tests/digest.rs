@@ -678,6 +678,13 @@ fn the_next_nonce_takes_the_place_of_the_old_one() {
         sink.written().unwrap(),
         &br#"Digest realm="a",nonce="1",domain="sip:a sip:b""#[..]
     );
+    for qop in ["auth", "auth-int", "auth,auth-int"] {
+        let header = format!(r#"Digest realm="a",nonce="1",qop="{qop}""#);
+        let mut out = [0; 256];
+        let mut sink = Sink::new(&mut out);
+        one(header.as_bytes()).write(&mut sink);
+        assert_eq!(sink.written().unwrap(), header.as_bytes());
+    }
     // What cannot be answered stays so.
     let mut out = [0; 256];
     let mut sink = Sink::new(&mut out);

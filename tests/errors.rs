@@ -9,6 +9,7 @@ use oma_im::sip::transaction::TimersError;
 use oma_im::wire::deflate::InflateError;
 use oma_im::wire::digest::{AnswerError, Unanswerable};
 use oma_im::wire::error::{ParseError, ParseErrorKind};
+use oma_im::wire::settings::{DialectError, Setting};
 use oma_im::wire::sink::TooSmall;
 use oma_im::wire::writer::TextError;
 
@@ -46,6 +47,20 @@ fn what_the_integrator_did_wrong() {
     }
     let arena = said.last().unwrap();
     assert!(arena.contains("700") && arena.contains("512"), "{arena}");
+    let setting = Setting::ALL[0];
+    let dialect = lines(&[
+        DialectError::Twice(setting),
+        DialectError::Namespace(setting),
+        DialectError::Path(setting),
+        DialectError::Name(setting),
+        DialectError::Words(setting),
+        DialectError::Kind(setting),
+        DialectError::Ambiguous(setting),
+        DialectError::Schema(setting),
+    ]);
+    for said in dialect {
+        assert!(said.contains(&format!("{})", setting.letter())), "{said}");
+    }
     lines(&[TimersError::T1, TimersError::T2, TimersError::T4]);
 }
 
@@ -80,6 +95,7 @@ fn what_the_application_did_wrong() {
         AnswerError::Challenge(Unanswerable::BelowFloor),
         AnswerError::Challenge(Unanswerable::Qop),
         AnswerError::Ha1,
+        AnswerError::NoSecret,
         AnswerError::Username,
         AnswerError::Uri,
     ]);

@@ -480,6 +480,7 @@ impl Dice {
 #[test]
 #[allow(clippy::needless_borrows_for_generic_args)] // The borrow is what is tested.
 fn lent_values_and_the_bytes_so_far() {
+    assert_eq!(value(Method::Publish), "PUBLISH");
     assert_eq!(value(&token("x")), "x");
     assert_eq!(value(&&NameAddr::new(uri("sip:a@b"))), "<sip:a@b>");
     assert_eq!(

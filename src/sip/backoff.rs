@@ -143,6 +143,9 @@ mod tests {
                 assert_eq!(low.failed(&CONFIG, others, 0, None), bound * 500);
                 assert_eq!(high.failed(&CONFIG, others, u32::MAX, None), bound * 1000);
             }
+            assert_eq!(low.failures(), 7);
+            low.succeeded();
+            assert_eq!(low.failures(), 0);
         }
     }
 

@@ -280,6 +280,9 @@ fn what_peers_send() {
         uri("sip:[2001:db8::192.0.2.1]").host()
     );
     assert_eq!(uri("sip:kamailio_1:5060").port(), Some(5060));
+    // A dot may end a name.
+    let rooted = uri("sip:example.com.:5060");
+    assert_eq!(rooted.host(), Some(Host::Name(b"example.com.")));
     assert_eq!(
         uri("sip:bob@3f2a91bc").host(),
         Some(Host::Name(b"3f2a91bc"))
@@ -350,6 +353,10 @@ fn what_is_refused() {
         "sip:[]",
         "sip:[::1%eth0]",
         "sip:[1:2:3]",
+        "sip:[:::1]",
+        "sip:[1:::2]",
+        "sip:192.0.2.1.",
+        "sip:a.1.",
         "sip:[::1]x",
         "tel:",
         "tel:+",

@@ -79,9 +79,14 @@ impl<'a> Engine<'a> {
         if let Some((flow, block)) = self.transmission() {
             return Next::Transmit(flow, block);
         }
-        // Before the flows that need it.
-        if let Some(event) = self.security_news() {
-            return Next::Ended(event);
+        if self.is_ims() {
+            // Before the flows that need it.
+            if let Some(event) = self.security_news() {
+                return Next::Ended(event);
+            }
+            if let Some(purpose) = self.protected_untold() {
+                return Next::Open(PathId(0), purpose);
+            }
         }
         if let Some((path, purpose)) = self.untold() {
             return Next::Open(path, purpose);
@@ -269,9 +274,6 @@ impl<'a> Engine<'a> {
 
     /// A flow that the driver was not asked for yet; it counts as asked for.
     fn untold(&mut self) -> Option<(PathId, Purpose)> {
-        if let Some(purpose) = self.protected_untold() {
-            return Some((PathId(0), purpose));
-        }
         for (path, at) in self.core.paths.iter_mut().zip(0_u8..) {
             if let PathState::Opening {
                 told: told @ Told::No,
@@ -534,9 +536,11 @@ impl<'a> Engine<'a> {
         {
             return Step::Done;
         }
+        if self.is_ims() && self.step_ims() == Step::Done {
+            return Step::Done;
+        }
         for step in [
             Self::step_leaving,
-            Self::step_ims,
             Self::step_waits,
             Self::step_settings,
             Self::step_watches,
@@ -714,7 +718,9 @@ impl<'a> Engine<'a> {
             take(Some(until), 0, Wake::Registration);
             take(self.core.held_back, 0, Wake::Registration);
         }
-        take(self.core.ims.deadline(), 0, Wake::Registration);
+        if self.is_ims() {
+            take(self.core.ims.deadline(), 0, Wake::Registration);
+        }
         for row in self.core.watches.rows() {
             take(row.deadline(), row.slack(), Wake::Watch);
         }

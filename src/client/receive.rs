@@ -149,7 +149,7 @@ impl Engine<'_> {
         match Message::parse(bytes) {
             Err(error) => self.unparsable(flow, bytes, error),
             Ok(message) => {
-                if self.listens() {
+                if self.is_ims() && self.listens() {
                     self.heard(flow);
                 }
                 match message.start() {

@@ -276,14 +276,14 @@ impl Engine<'_> {
         let written = self.arena.alloc_from(|blocks, out| {
             let hop = Hop {
                 transport,
-                sent_by: ims.map_or(sent_by, |ims| ims.sent_by(sent_by)),
+                sent_by: ims.as_ref().map_or(sent_by, |ims| ims.sent_by(sent_by)),
                 keep,
-                answers: ims.map_or(Answers::Back, |ims| ims.answers()),
+                answers: ims.as_ref().map_or(Answers::Back, |ims| ims.answers()),
                 edge: match request.kind.routing() {
                     Routing::Own => None,
-                    Routing::Service => {
-                        ims.and_then(|ims| ims.edge(account.text_in(blocks, next_hop)))
-                    }
+                    Routing::Service => ims
+                        .as_ref()
+                        .and_then(|ims| ims.edge(account.text_in(blocks, next_hop))),
                 },
                 key: policy.key,
                 branch,
@@ -366,14 +366,17 @@ impl Engine<'_> {
         let blocks = self.arena.view();
         let hop = Hop {
             transport: flow.transport,
-            sent_by: ims.map_or(flow.local, |ims| ims.sent_by(flow.local)),
+            sent_by: ims
+                .as_ref()
+                .map_or(flow.local, |ims| ims.sent_by(flow.local)),
             keep: self.keep_offer(request, flow.transport),
-            answers: ims.map_or(Answers::Back, |ims| ims.answers()),
+            answers: ims.as_ref().map_or(Answers::Back, |ims| ims.answers()),
             edge: match request.kind.routing() {
                 Routing::Own => None,
                 Routing::Service => {
                     let next_hop = self.next_hop_field(path);
-                    ims.and_then(|ims| ims.edge(account.text_in(blocks, next_hop)))
+                    ims.as_ref()
+                        .and_then(|ims| ims.edge(account.text_in(blocks, next_hop)))
                 }
             },
             key: policy.key,

@@ -234,9 +234,6 @@ impl Engine<'_> {
 
     /// What is over by the clock, or because nothing is under way on it any more.
     pub(crate) fn step_ims(&mut self) -> Step {
-        if !self.is_ims() {
-            return Step::Nothing;
-        }
         let now = self.core.now;
         if let Wanted::Offer { until, .. } = self.core.ims.wanted
             && until <= now
@@ -276,9 +273,6 @@ impl Engine<'_> {
 
     /// The next thing that the platform has to know.
     pub(crate) fn security_news(&mut self) -> Option<Event<'static>> {
-        if !self.is_ims() {
-            return None;
-        }
         let ims = &mut self.core.ims;
         if let Some(set) = ims.deleted.pop_front() {
             return Some(Event::DeleteSecurity { path: PATH, set });

@@ -216,15 +216,12 @@ fn an_entity_tag_with_quotes_or_of_4_kib_is_a_typed_fault() {
             "{bad}"
         );
     }
-    let of = |len: usize| SipEtag::parse("x".repeat(len).leak().as_bytes());
-    assert_eq!(of(SipEtag::MAX).unwrap().as_bytes().len(), SipEtag::MAX);
-    for len in [SipEtag::MAX + 1, 4096, 1 << 20] {
-        let fault = of(len).unwrap_err();
-        assert_eq!(
-            (fault.kind, fault.offset()),
-            (Kind::HeadersTooLong, SipEtag::MAX)
-        );
-    }
+    // RFC 3903 has no limit; how much is kept is the business of who keeps it.
+    let long = "x".repeat(1 << 20);
+    assert_eq!(
+        SipEtag::parse(long.as_bytes()).unwrap().as_bytes().len(),
+        1 << 20
+    );
 }
 
 // ---- RFC 3329 §2.2 and appendix A ----

@@ -118,7 +118,7 @@ fn type_it(value: &[u8]) {
         assert!(state.expires().is_none() || state.state() != Substate::Terminated);
     }
     if let Ok(tag) = SipEtag::parse(value) {
-        assert!((1..=SipEtag::MAX).contains(&tag.as_bytes().len()));
+        assert!(!tag.as_bytes().is_empty());
     }
     let _ = (RSeq::parse(value), RAck::parse(value), MinSe::parse(value));
 }

@@ -22,6 +22,7 @@ use crate::wire::cpim::Cpim;
 use crate::wire::header::{self, Accept, ContentType, NameAddr, Server};
 use crate::wire::imdn::{DeliveryStatus, DisplayStatus, is_report};
 use crate::wire::message::Message;
+use crate::wire::mime::MediaType;
 use crate::wire::name::Name;
 use crate::wire::scan;
 use crate::wire::uri::Uri;
@@ -492,6 +493,15 @@ fn content_type<'b>(message: &Message<'b>) -> Option<ContentType<'b>> {
         Some(value) => ContentType::parse(value).ok(),
         None if message.body().is_empty() => ContentType::parse(b"text/plain").ok(),
         None => None,
+    }
+}
+
+/// Whether the body of a message is of this type, such as `application/reginfo+xml`.
+pub(crate) fn is_of_type(message: &Message<'_>, name: &str) -> bool {
+    let media = message.header(Name::ContentType).map(MediaType::parse);
+    match (media, scan::cut(name, b'/')) {
+        (Some(Ok(media)), Some((main, sub))) => media.is(main, sub),
+        _ => false,
     }
 }
 

@@ -10,6 +10,7 @@ use crate::arena::Block;
 use crate::client::account::Field;
 use crate::client::engine::{Engine, Policy, Row};
 use crate::client::event::Trust;
+use crate::client::incoming::is_of_type;
 use crate::client::records::Record;
 use crate::client::register::parse_contact_user;
 use crate::client::requests::{Step as Progress, failure};
@@ -436,7 +437,7 @@ impl Engine<'_> {
                     self.answer(served, key, 200, Extra::None);
                     self.watch_step(watch, step, None);
                     if !message.body().is_empty() {
-                        if has_type(message, media) {
+                        if is_of_type(message, media) {
                             self.read_notified(watch, message.body());
                         } else {
                             count!(self, notifies_unread);
@@ -604,13 +605,6 @@ fn notice(
         }
         (ContactState::Terminated, _) => Some(Notice::Deactivated),
     }
-}
-
-/// Whether the body is of this type.
-fn has_type(message: &Message<'_>, media: &str) -> bool {
-    let value = message.header(Name::ContentType).unwrap_or_default();
-    let bare = value.split(|c| *c == b';').next().unwrap_or_default();
-    scan::eq_ignore_case(scan::trim_end(bare), media.as_bytes())
 }
 
 /// What the application is told of a failure; what the server said counts.

@@ -8,11 +8,12 @@ use super::{PATH, UNANSWERED_MAX};
 use crate::arena::{Block, Blocks};
 use crate::client::account::{Account, Field};
 use crate::client::engine::Engine;
+use crate::client::incoming::is_of_type;
+use crate::client::register::lists;
 use crate::limits::RESERVE;
 use crate::wire::header::NameAddr;
 use crate::wire::ims3gpp::{Ims3gpp, MEDIA_TYPE};
 use crate::wire::message::Message;
-use crate::wire::mime::MediaType;
 use crate::wire::name::{Name, Status};
 use crate::wire::scan;
 use crate::wire::uri::Uri;
@@ -109,10 +110,7 @@ impl Engine<'_> {
 
     /// TS 24.229 §5.1.2A.1.6: all of sender, type and content.
     fn asks_for_restoration(&self, message: &Message<'_>) -> bool {
-        let media = message.header(Name::ContentType).map(MediaType::parse);
-        let (main, sub) = MEDIA_TYPE.split_once('/').unwrap_or_default();
-        let named = |media: MediaType<'_>| media.is(main, sub);
-        if !matches!(media, Some(Ok(media)) if named(media)) {
+        if !is_of_type(message, MEDIA_TYPE) {
             return false;
         }
         let lists_it = |uri: &Uri<'_>| {
@@ -127,12 +125,4 @@ impl Engine<'_> {
             uri.is_ok_and(|uri| lists_it(&uri))
         }) && Ims3gpp::parse(message.body()).is_ok_and(|body| body.asks_for_restoration())
     }
-}
-
-/// Whether a list of addresses has this URI.
-fn lists(list: &[u8], uri: &Uri<'_>) -> bool {
-    scan::split_commas(list).any(|value| {
-        let of = NameAddr::parse(value).and_then(|addr| addr.uri());
-        of.is_ok_and(|of| of.equivalent(uri))
-    })
 }

@@ -20,7 +20,7 @@ use crate::id::PathId;
 use crate::limits::RESERVE;
 use crate::sip::keepalive::Indication;
 use crate::sip::registration::{Failure as RegisterFailure, KeepAlives, RegistrationEvent, State};
-use crate::wire::header::{Contact, Keep, Rport, Via};
+use crate::wire::header::{Contact, Keep, NameAddr, Rport, Via};
 use crate::wire::message::Message;
 use crate::wire::name::{Name, Status};
 use crate::wire::scan;
@@ -425,14 +425,16 @@ impl Engine<'_> {
             .paths
             .iter()
             .filter_map(|path| path.associated)
-            .any(|block| {
-                scan::split_commas(self.arena.get(block)).any(|value| {
-                    let addr = crate::wire::header::NameAddr::parse(value);
-                    addr.and_then(|addr| addr.uri())
-                        .is_ok_and(|own| own.equivalent(uri))
-                })
-            })
+            .any(|block| lists(self.arena.get(block), uri))
     }
+}
+
+/// Whether a list of addresses has this URI.
+pub(crate) fn lists(list: &[u8], uri: &Uri<'_>) -> bool {
+    scan::split_commas(list).any(|value| {
+        let of = NameAddr::parse(value).and_then(|addr| addr.uri());
+        of.is_ok_and(|of| of.equivalent(uri))
+    })
 }
 
 fn requires_outbound(message: &Message<'_>) -> bool {

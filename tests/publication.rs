@@ -7,16 +7,20 @@
     clippy::panic
 )]
 
+#[path = "common/play.rs"]
+mod play;
+
 use oma_im::sip::publication::{
     Command, Failure, Goal, Grant, Operation, Outcome, Publication, PublicationAction,
     PublicationConfig, PublicationEvent, RefreshForm, State, Step, Tagging,
 };
 use oma_im::sip::registration::RefreshRule;
+use oma_im::testkit::rng::Rng;
 use oma_im::time::Instant;
 use oma_im::wire::header::SipEtag;
 use oma_im::wire::message::Message;
 use oma_im::wire::name::Status;
-use std::collections::BTreeMap;
+use play::{Play, ladder, seconds};
 
 /// A publication and its clock, in milliseconds. Waits are as short as the RFC lets them be, and
 /// each 2xx brings another entity-tag.
@@ -38,22 +42,6 @@ impl Scene {
             now: 0,
             tags: 0,
         }
-    }
-
-    /// Plays `seconds input` lines and writes what each gives.
-    fn play(&mut self, script: &str) -> Vec<String> {
-        let mut lines = vec![];
-        for line in script
-            .lines()
-            .map(str::trim)
-            .filter(|line| !line.is_empty())
-        {
-            let (at, input) = line.split_once(' ').unwrap();
-            self.now = at.parse::<u64>().unwrap() * 1000;
-            let step = self.give(input.trim());
-            lines.push(format!("{at} {}: {}", input.trim(), self.say(step)));
-        }
-        lines
     }
 
     fn give(&mut self, input: &str) -> Step<char> {
@@ -166,10 +154,16 @@ impl Scene {
     }
 }
 
-fn seconds(instant: Instant) -> String {
-    let millis = instant.as_millis();
-    assert_eq!(millis % 500, 0);
-    (millis as f64 / 1000.0).to_string()
+impl Play for Scene {
+    fn outcome(&mut self, millis: u64, input: &str) -> String {
+        self.now = millis;
+        let step = self.give(input);
+        self.say(step)
+    }
+
+    fn state(&self) -> String {
+        name(&self.machine)
+    }
 }
 
 fn until(instant: Option<Instant>) -> String {
@@ -180,21 +174,6 @@ fn until(instant: Option<Instant>) -> String {
 
 fn scene() -> Scene {
     Scene::new(PublicationConfig::DEFAULT)
-}
-
-/// A ladder is a script with its outcomes: `seconds input: outcome`.
-fn ladder(scene: &mut Scene, text: &str) {
-    let wanted: Vec<&str> = text
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .collect();
-    let script: Vec<&str> = wanted
-        .iter()
-        .map(|line| line.split_once(':').unwrap().0)
-        .collect();
-    let got = scene.play(&script.join("\n"));
-    assert_eq!(got, wanted);
 }
 
 /// RFC 3903 Table 1 and §8.2: the four kinds, each with the entity-tag of the last answer.
@@ -1071,53 +1050,7 @@ fn name(machine: &Publication<char>) -> String {
 
 #[test]
 fn every_cell() {
-    let mut cells = BTreeMap::new();
-    let mut state = "";
-    for line in CELLS.lines().filter(|line| !line.is_empty()) {
-        match line.strip_prefix("    ") {
-            None => state = line,
-            Some(cell) => {
-                let (input, outcome) = cell.split_once(':').unwrap();
-                assert!(
-                    cells.insert((state, input), outcome.trim()).is_none(),
-                    "twice: {cell}"
-                );
-            }
-        }
-    }
-    let mut seen = std::collections::BTreeSet::new();
-    for (state, way) in WAYS {
-        for input in INPUTS.into_iter().chain(["clock"]) {
-            let mut scene = scene();
-            let _ = scene.play(way);
-            assert_eq!(name(&scene.machine), state);
-            let at = if input == "clock" { 3600 } else { 40 };
-            let line = scene.play(&format!("{at} {input}")).remove(0);
-            let (_, outcome) = line.split_once(": ").unwrap();
-            let got = format!("{outcome} > {}", name(&scene.machine));
-            let nothing = format!("- > {state}");
-            let wanted = match cells.get(&(state, input)) {
-                Some(cell) => *cell,
-                None => &nothing,
-            };
-            assert_eq!(got, wanted, "{state}, {input}");
-            seen.insert((state, input));
-        }
-    }
-    cells.retain(|cell, _| !seen.contains(cell));
-    assert!(cells.is_empty(), "no such state or input: {cells:?}");
-}
-
-/// xorshift64*: enough to pick cases.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
+    play::every_cell(scene, &WAYS, &[&INPUTS[..], &["clock"]].concat(), CELLS);
 }
 
 /// Any inputs in any order: each command ends once, no deadline stays in the past, and with a
@@ -1125,7 +1058,7 @@ impl Dice {
 #[test]
 fn whatever_happens() {
     for seed in 1..=2_000_u64 {
-        let mut dice = Dice(seed);
+        let mut dice = Rng::new(seed);
         let mut scene = scene();
         let mut open: Vec<char> = vec![];
         let mut names = ('\u{100}'..).filter(|name| !name.is_whitespace());
@@ -1141,7 +1074,7 @@ fn whatever_happens() {
             let last = turn >= 150;
             let inputs = ["ok 100", "ok 3600", "untagged 100", "412", "423 700000"];
             let more = ["423", "500", "503 9", "403", "silence", "broken"];
-            let choice = dice.roll() as usize;
+            let choice = dice.next_u64() as usize;
             let input = if requesting && (last || choice.is_multiple_of(2)) {
                 let all: Vec<&str> = inputs.into_iter().chain(more).collect();
                 if last {

@@ -7,14 +7,18 @@
     clippy::panic
 )]
 
+#[path = "common/play.rs"]
+mod play;
+
 use oma_im::sip::backoff::OtherFlows;
 use oma_im::sip::registration::{
     Afterwards, Failure, KeepAlives, Notice, RefreshRule, Registration, RegistrationAction,
     RegistrationConfig, RegistrationEvent, Retry, State, Step, Then,
 };
+use oma_im::testkit::rng::Rng;
 use oma_im::time::Instant;
 use oma_im::wire::name::Status;
-use std::collections::BTreeMap;
+use play::{Play, ladder, seconds};
 
 /// A registration and its clock, in milliseconds. Waits are as short as the RFC lets them be.
 #[derive(Clone)]
@@ -35,22 +39,6 @@ impl Scene {
             random: 0,
             now: 0,
         }
-    }
-
-    /// Plays `seconds input` lines and writes what each gives.
-    fn play(&mut self, script: &str) -> Vec<String> {
-        let mut lines = vec![];
-        for line in script
-            .lines()
-            .map(str::trim)
-            .filter(|line| !line.is_empty())
-        {
-            let (at, input) = line.split_once(' ').unwrap();
-            self.now = at.parse::<u64>().unwrap() * 1000;
-            let step = self.give(input.trim());
-            lines.push(format!("{at} {}: {}", input.trim(), say(step)));
-        }
-        lines
     }
 
     fn give(&mut self, input: &str) -> Step {
@@ -106,10 +94,16 @@ impl Scene {
     }
 }
 
-fn seconds(instant: Instant) -> String {
-    let millis = instant.as_millis();
-    assert_eq!(millis % 500, 0);
-    (millis as f64 / 1000.0).to_string()
+impl Play for Scene {
+    fn outcome(&mut self, millis: u64, input: &str) -> String {
+        self.now = millis;
+        let step = self.give(input);
+        say(step)
+    }
+
+    fn state(&self) -> String {
+        name(self.machine.state()).to_owned()
+    }
 }
 
 fn say(step: Step) -> String {
@@ -148,21 +142,6 @@ fn say(step: Step) -> String {
 
 fn scene() -> Scene {
     Scene::new(RegistrationConfig::DEFAULT, KeepAlives::Unsupervised)
-}
-
-/// A ladder is a script with its outcomes: `seconds input: outcome`.
-fn ladder(scene: &mut Scene, text: &str) {
-    let wanted: Vec<&str> = text
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .collect();
-    let script: Vec<&str> = wanted
-        .iter()
-        .map(|line| line.split_once(':').unwrap().0)
-        .collect();
-    let got = scene.play(&script.join("\n"));
-    assert_eq!(got, wanted);
 }
 
 #[test]
@@ -853,47 +832,7 @@ fn name(state: State) -> &'static str {
 
 #[test]
 fn every_cell() {
-    let mut cells = BTreeMap::new();
-    let mut state = "";
-    for line in CELLS.lines().filter(|line| !line.is_empty()) {
-        match line.strip_prefix("    ") {
-            None => state = line,
-            Some(cell) => {
-                let (input, outcome) = cell.split_once(':').unwrap();
-                assert!(
-                    cells.insert((state, input), outcome.trim()).is_none(),
-                    "twice: {cell}"
-                );
-            }
-        }
-    }
-    for (state, way) in WAYS {
-        for input in INPUTS {
-            let mut scene = scene();
-            let _ = scene.play(way);
-            assert_eq!(name(scene.machine.state()), state);
-            let at = if input == "clock" { 3600 } else { 40 };
-            let line = scene.play(&format!("{at} {input}")).remove(0);
-            let (_, outcome) = line.split_once(": ").unwrap();
-            let got = format!("{outcome} > {}", name(scene.machine.state()));
-            let nothing = format!("- > {state}");
-            let wanted = cells.remove(&(state, input)).unwrap_or(&nothing);
-            assert_eq!(got, wanted, "{state}, {input}");
-        }
-    }
-    assert!(cells.is_empty(), "no such state or input: {cells:?}");
-}
-
-/// xorshift64*: enough to pick cases.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
+    play::every_cell(scene, &WAYS, &INPUTS, CELLS);
 }
 
 /// Any inputs in any order: one REGISTER at a time and never without a flow, no deadline in the
@@ -901,17 +840,17 @@ impl Dice {
 #[test]
 fn any_inputs() {
     for seed in 1..=5_000_u64 {
-        let mut dice = Dice(seed);
+        let mut dice = Rng::new(seed);
         let mut scene = scene();
-        scene.keep_alives = match dice.roll() % 2 {
+        scene.keep_alives = match dice.next_u64() % 2 {
             0 => KeepAlives::Supervised,
             _ => KeepAlives::Unsupervised,
         };
         let mut flow = false;
         let mut leaves_until = None;
         for _ in 0..60 {
-            scene.now += dice.roll() % 60_000;
-            let input = INPUTS[(dice.roll() % INPUTS.len() as u64) as usize];
+            scene.now += dice.next_u64() % 60_000;
+            let input = INPUTS[(dice.next_u64() % INPUTS.len() as u64) as usize];
             let before = scene.machine.state();
             let step = scene.give(input);
             let place = format!(

@@ -8,6 +8,9 @@
     clippy::panic
 )]
 
+#[path = "common/play.rs"]
+mod play;
+
 use oma_im::sip::dialog::Reach;
 use oma_im::sip::subscription::{
     Answer, Failure, Notice, NotifyWait, Package, Phase, Plan, Retry, State, Step, Subscribed,
@@ -15,10 +18,11 @@ use oma_im::sip::subscription::{
     TimerN, Usage, Which,
 };
 use oma_im::sip::transaction::Timers;
+use oma_im::testkit::rng::Rng;
 use oma_im::time::Instant;
 use oma_im::wire::header::SubscriptionState;
 use oma_im::wire::name::Status;
-use std::collections::BTreeMap;
+use play::{Play, ladder, seconds};
 
 const CONFIG: SubscriptionConfig = SubscriptionConfig::new(Package::POC_SETTINGS);
 
@@ -35,22 +39,6 @@ impl Scene {
             machine: Usage::new(&CONFIG),
             now: 0,
         }
-    }
-
-    /// Plays `seconds input` lines and writes what each gives.
-    fn play(&mut self, script: &str) -> Vec<String> {
-        let mut lines = vec![];
-        for line in script
-            .lines()
-            .map(str::trim)
-            .filter(|line| !line.is_empty())
-        {
-            let (at, input) = line.split_once(' ').unwrap();
-            self.now = at.parse::<u64>().unwrap() * 1000;
-            let step = self.give(input.trim());
-            lines.push(format!("{at} {}: {}", input.trim(), say(step)));
-        }
-        lines
     }
 
     fn give(&mut self, input: &str) -> Step {
@@ -117,10 +105,16 @@ impl Scene {
     }
 }
 
-fn seconds(instant: Instant) -> String {
-    let millis = instant.as_millis();
-    assert_eq!(millis % 500, 0);
-    (millis as f64 / 1000.0).to_string()
+impl Play for Scene {
+    fn outcome(&mut self, millis: u64, input: &str) -> String {
+        self.now = millis;
+        let step = self.give(input);
+        say(step)
+    }
+
+    fn state(&self) -> String {
+        name(self.machine.state())
+    }
 }
 
 fn again(retry: Retry) -> String {
@@ -164,21 +158,6 @@ fn say(step: Step) -> String {
     } else {
         words.join("; ")
     }
-}
-
-/// A ladder is a script with its outcomes: `seconds input: outcome`.
-fn ladder(scene: &mut Scene, text: &str) {
-    let wanted: Vec<&str> = text
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .collect();
-    let script: Vec<&str> = wanted
-        .iter()
-        .map(|line| line.split_once(':').unwrap().0)
-        .collect();
-    let got = scene.play(&script.join("\n"));
-    assert_eq!(got, wanted);
 }
 
 #[test]
@@ -1050,47 +1029,12 @@ fn name(state: State) -> String {
 
 #[test]
 fn every_cell() {
-    let mut cells = BTreeMap::new();
-    let mut state = "";
-    for line in CELLS.lines().filter(|line| !line.is_empty()) {
-        match line.strip_prefix("    ") {
-            None => state = line,
-            Some(cell) => {
-                let (input, outcome) = cell.split_once(':').unwrap();
-                assert!(
-                    cells.insert((state, input), outcome.trim()).is_none(),
-                    "twice: {cell}"
-                );
-            }
-        }
-    }
-    for (state, way) in WAYS {
-        for input in INPUTS.into_iter().chain(["clock"]) {
-            let mut scene = Scene::new();
-            let _ = scene.play(way);
-            assert_eq!(name(scene.machine.state()), state);
-            let at = if input == "clock" { 3600 } else { 40 };
-            let line = scene.play(&format!("{at} {input}")).remove(0);
-            let (_, outcome) = line.split_once(": ").unwrap();
-            let got = format!("{outcome} > {}", name(scene.machine.state()));
-            let nothing = format!("- > {state}");
-            let wanted = cells.remove(&(state, input)).unwrap_or(&nothing);
-            assert_eq!(got, wanted, "{state}, {input}");
-        }
-    }
-    assert!(cells.is_empty(), "no such state or input: {cells:?}");
-}
-
-/// xorshift64*: enough to pick cases.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
+    play::every_cell(
+        Scene::new,
+        &WAYS,
+        &[&INPUTS[..], &["clock"]].concat(),
+        CELLS,
+    );
 }
 
 /// Any inputs in any order: no deadline stays in the past, a dialog is never used before a NOTIFY
@@ -1108,10 +1052,10 @@ fn whatever_happens() {
         ])
         .collect();
     for seed in 1..=3_000_u64 {
-        let mut dice = Dice(seed);
+        let mut dice = Rng::new(seed);
         let mut scene = Scene::new();
         for _ in 0..100 {
-            let choice = dice.roll() as usize;
+            let choice = dice.next_u64() as usize;
             let input = if choice.is_multiple_of(3) {
                 scene.now += choice as u64 % 60_000;
                 "clock"

@@ -142,7 +142,7 @@ fn memory() -> String {
             inline::<9, 0>() - inline::<8, 0>(),
         ),
         (
-            "one answer and one message more that are remembered",
+            "one answer more that is repeated",
             (inline::<0, 18>() - inline::<0, 16>()) / 2,
         ),
     ];

@@ -7,7 +7,7 @@
 mod answer;
 mod request;
 
-pub(crate) use answer::lists;
+pub(crate) use answer::{is_at, lists};
 pub(crate) use request::parse_contact_user;
 
 use crate::client::engine::{Engine, Policy, Role, Row};

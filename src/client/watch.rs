@@ -12,7 +12,7 @@ use crate::client::engine::{Engine, Policy, Row};
 use crate::client::event::Trust;
 use crate::client::incoming::is_of_type;
 use crate::client::records::Record;
-use crate::client::register::parse_contact_user;
+use crate::client::register::{is_at, parse_contact_user};
 use crate::client::requests::{Step as Progress, failure};
 use crate::client::serve::{Extra, Served};
 use crate::client::settings::SettingsChange;
@@ -557,10 +557,7 @@ impl Engine<'_> {
         (0..self.core.policy.hops).map(PathId).find(|path| {
             let of = self.path(*path).is_some_and(|path| path.contact == random);
             let at = self.contact_address(*path);
-            of && at.is_some_and(|at| {
-                uri.host().and_then(|host| host.ip()) == Some(at.ip())
-                    && uri.port().unwrap_or(5060) == at.port()
-            })
+            of && at.is_some_and(|at| is_at(&uri, at))
         })
     }
 

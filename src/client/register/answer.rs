@@ -232,12 +232,7 @@ impl Engine<'_> {
         };
         let of_uri = |contact: &Contact<'_>| {
             let uri = contact.addr().and_then(|addr| addr.uri().ok());
-            let there = uri.is_some_and(|uri| {
-                let ip = uri.host().and_then(|host| host.ip());
-                address.is_some_and(|at| {
-                    ip == Some(at.ip()) && uri.port().unwrap_or(5060) == at.port()
-                })
-            });
+            let there = uri.zip(address).is_some_and(|(uri, at)| is_at(&uri, at));
             there && of_user(contact)
         };
         let header = message
@@ -427,6 +422,12 @@ impl Engine<'_> {
             .filter_map(|path| path.associated)
             .any(|block| lists(self.arena.get(block), uri))
     }
+}
+
+/// Whether a URI names this address and port.
+pub(crate) fn is_at(uri: &Uri<'_>, at: SocketAddr) -> bool {
+    uri.host().and_then(|host| host.ip()) == Some(at.ip())
+        && uri.port().unwrap_or(5060) == at.port()
 }
 
 /// Whether a list of addresses has this URI.

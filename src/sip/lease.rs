@@ -80,6 +80,12 @@ impl Lease {
         self.ends.since(self.by) / 10
     }
 
+    /// Whether so many seconds are what is left of it, within two.
+    pub(super) fn is_what_is_left(&self, now: Instant, seconds: u32) -> bool {
+        let ends = now.after(u64::from(seconds).saturating_mul(1_000));
+        ends.since(self.ends).max(self.ends.since(ends)) <= 2_000
+    }
+
     pub(super) fn is_over(&self, now: Instant) -> bool {
         self.ends <= now
     }

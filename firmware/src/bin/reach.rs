@@ -15,8 +15,8 @@ use oma_im::client::{
     SecurityOffer, Verified, route_key,
 };
 use oma_im::config::{
-    Assertion, Config, Core, Credentials, DeliveryReports, DigestFloor, DisplayReports, EndToEnd, Gruu,
-    KeepAlive, Nat, NextHop, Release, Strangers, TelTargets, Transport, Watching,
+    Assertion, Config, Core, Credentials, DeliveryReports, DigestFloor, DisplayReports, EndToEnd,
+    Gruu, KeepAlive, Nat, NextHop, Release, Strangers, TelTargets, Transport, Watching,
 };
 use oma_im::id::{ChallengeId, FlowId, IncomingId, OpenId, PathId, SendId};
 use oma_im::im::pager::{Anonymity, Outgoing, Wrap};

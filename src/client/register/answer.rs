@@ -287,8 +287,10 @@ impl Engine<'_> {
         }
     }
 
-    fn own_uri_hash(&self) -> u64 {
-        hash(self.core.hash_seed, &[self.own_uri()])
+    /// `None`: it is the IM Address, whatever comes.
+    fn own_uri_hash(&self) -> Option<u64> {
+        self.is_ims()
+            .then(|| hash(self.core.hash_seed, &[self.own_uri()]))
     }
 
     pub(super) fn replace_facts(

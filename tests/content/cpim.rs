@@ -210,6 +210,10 @@ fn names_and_subjects_of_an_application_cannot_end_a_line_or_a_string() {
             name.trim_matches(' '),
             "{text}"
         );
+        // RFC 3862 §2.3.1: a quotation mark is escaped between quotation marks only.
+        if name == "\"" {
+            assert!(text.contains("\r\nSubject:;lang=de \"\r\n"), "{text}");
+        }
         // Once received, the name can be written again and means the same.
         let again = written(|sink| {
             let mut cpim = CpimWriter::new(sink, from.to_party().unwrap());

@@ -368,6 +368,12 @@ fn the_example_of_rfc_2617() {
     let secret = Secret::Password(b"Circle Of Life");
     assert_eq!(read(value).verify(secret, b"GET", &[]), Verdict::Right);
     assert_eq!(
+        bytes(read(value).opaque.unwrap()),
+        b"5ccc069c403ebaf9f0171e9517f40e41"
+    );
+    let unknown = format!("{value}, other=\"AAAA\"");
+    assert!(read(&unknown).auts.is_none());
+    assert_eq!(
         read(value).verify(Secret::Password(b"Circle of Life"), b"GET", &[]),
         Verdict::Wrong
     );
@@ -609,6 +615,16 @@ fn the_server_proves_itself() {
         assert_eq!(
             check(&format!("rspauth=\"{rspauth}\", nc=0000002b")),
             Proof::Wrong
+        );
+        // Two octets that differ by the same bit do not make up for each other.
+        let bit = |digit: &str| format!("{:x}", u8::from_str_radix(digit, 16).unwrap() ^ 1);
+        let (first, rest) = rspauth.split_at(1);
+        let (second, third, last) = (&rest[..1], &rest[1..2], &rest[2..]);
+        let two = [bit(first), second.into(), bit(third), last.into()].concat();
+        assert_eq!(check(&format!("rspauth=\"{two}\"")), Proof::Wrong);
+        assert_eq!(
+            check(&format!("rspauth=\"{rspauth}\", other=0000002b")),
+            Proof::Right
         );
         assert_eq!(
             check(&format!(

@@ -146,6 +146,14 @@ fn commas_part_parameters_challenges_and_forgotten_quotes() {
         ),
         (br#"Digest realm="a",qop="",nonce="n""#, QopOffer::Absent),
         (
+            br#"Digest realm="a",nonce="n",qop="auth,auth,x""#,
+            QopOffer::Auth,
+        ),
+        (
+            br#"Digest realm="a",nonce="n",qop="auth-int,x""#,
+            QopOffer::AuthInt,
+        ),
+        (
             br#"Digest realm="a",qop="other",nonce="n""#,
             QopOffer::Unknown,
         ),
@@ -359,6 +367,12 @@ fn the_example_of_rfc_2617() {
     let value = r#"Digest username="Mufasa", realm="testrealm@host.com", nonce="dcd98b7102dd2f0e8b11d0f600bfb0c093", uri="/dir/index.html", qop=auth, nc=00000001, cnonce="0a4f113b", response="6629fae49393a05397450978507c4ef1", opaque="5ccc069c403ebaf9f0171e9517f40e41""#;
     let secret = Secret::Password(b"Circle Of Life");
     assert_eq!(read(value).verify(secret, b"GET", &[]), Verdict::Right);
+    assert_eq!(
+        bytes(read(value).opaque.unwrap()),
+        b"5ccc069c403ebaf9f0171e9517f40e41"
+    );
+    let unknown = format!("{value}, other=\"AAAA\"");
+    assert!(read(&unknown).auts.is_none());
     assert_eq!(
         read(value).verify(Secret::Password(b"Circle of Life"), b"GET", &[]),
         Verdict::Wrong
@@ -601,6 +615,16 @@ fn the_server_proves_itself() {
         assert_eq!(
             check(&format!("rspauth=\"{rspauth}\", nc=0000002b")),
             Proof::Wrong
+        );
+        // Two octets that differ by the same bit do not make up for each other.
+        let bit = |digit: &str| format!("{:x}", u8::from_str_radix(digit, 16).unwrap() ^ 1);
+        let (first, rest) = rspauth.split_at(1);
+        let (second, third, last) = (&rest[..1], &rest[1..2], &rest[2..]);
+        let two = [bit(first), second.into(), bit(third), last.into()].concat();
+        assert_eq!(check(&format!("rspauth=\"{two}\"")), Proof::Wrong);
+        assert_eq!(
+            check(&format!("rspauth=\"{rspauth}\", other=0000002b")),
+            Proof::Right
         );
         assert_eq!(
             check(&format!(

@@ -334,3 +334,17 @@ impl Quoted<'_> {
         sum.first_chunk::<8>().map_or(0, |&b| u64::from_be_bytes(b))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// SHA-256 of "abc" (FIPS 180-4): the first eight octets.
+    #[test]
+    fn a_text_is_known_by_the_start_of_its_hash() {
+        for text in [&b"abc"[..], b"a\\bc"] {
+            let quoted = Quoted::new(text).map(Quoted::fingerprint);
+            assert_eq!(quoted, Some(0xba78_16bf_8f01_cfea));
+        }
+    }
+}

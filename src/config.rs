@@ -181,6 +181,18 @@ pub enum Nat {
     Leave,
 }
 
+/// Whether the client uses GRUUs, URIs that lead to this one device (RFC 5627).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
+pub enum Gruu {
+    /// It does not: `Contact` shows our address.
+    Off,
+    /// It says that it knows them, and shows those that the registrar gives to its instance in the
+    /// `Contact` of what begins a dialog: the public one; in an anonymous request a temporary one.
+    On,
+}
+
 /// How a flow is kept open (RFC 5626 §4.4, RFC 6223).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -334,6 +346,9 @@ pub struct Config<'a> {
     pub timers: Timers,
     /// Address translation.
     pub nat: Nat,
+    /// GRUUs (RFC 5627). On by default, as TS 24.229 §5.1.1.2.1 wants it too: only with an `instance`
+    /// are there any. Off is for a core whose GRUUs do not lead back to the device.
+    pub gruu: Gruu,
     /// Keep-alive of flows.
     pub keep_alive: KeepAlive,
     /// Seconds asked for in REGISTER (default 3600; 600,000 is usual on an IMS core).
@@ -390,7 +405,7 @@ pub struct Config<'a> {
     /// device publishes. Off by default.
     pub watch_settings: Watching,
     /// The first half of every branch and Contact user, so that a gateway can tell its clients
-    /// apart on one socket (see [`route_key`](crate::client::route_key)).
+    /// apart on one socket; a request to a GRUU has none (see [`route_key`](crate::client::route_key)).
     pub key: u32,
 }
 
@@ -411,6 +426,7 @@ impl<'a> Config<'a> {
             feature_tags: "",
             timers: Timers::RFC3261,
             nat: Nat::Auto,
+            gruu: Gruu::On,
             keep_alive: KeepAlive::Auto,
             registration_expires: 3600,
             max_expires: 2_592_000,

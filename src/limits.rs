@@ -38,9 +38,10 @@
 //! | [`MAX_ACCESS_NETWORK`]: octets of P-Access-Network-Info | 128 | 1 | `CommandError::Text` |
 //! | [`MAX_MECHANISMS`]: security mechanisms that are offered | 4 | 4 | `ConfigError::Mechanisms` |
 //! | [`MAX_ETAG`]: octets of the entity-tag of a publication | 64 | 1 | it is published anew instead of refreshed |
+//! | [`MAX_GRUU`]: octets of a GRUU | 192 | 1 | it is not used, and counted |
 //! | [`MAX_DIALOG`]: octets of URIs, tag and routes of a dialog | 288 | 1 | nothing is sent within it; a subscription is made anew before its end |
 //! | [`MAX_ROUTES`] of a dialog | 16 | none | likewise |
-//! | Service-Route and P-Associated-URI | what leaves twice [`RESERVE`] | 1 | they are not kept, and counted |
+//! | Service-Route, P-Associated-URI and GRUUs | what leaves twice [`RESERVE`] | 1 | they are not kept, and counted |
 //! | [`REPORTS_PER_MESSAGE`] | 64 | none | the rest is counted (`stats().reports_unread`) |
 //! | `Config::stream_buffer`: bytes of a message on a stream | 8192 | in the driver's buffer | 413 to the peer, the message is skipped |
 //! | `Config::reports_per_minute` and target | 60 | none | further reports wait, ten minutes at most: `ReportOutcome::TooMany` |
@@ -89,6 +90,10 @@ pub const MAX_MECHANISMS: usize = 4;
 /// The longest entity-tag of a publication that is kept, in octets (RFC 3903 §11.3.1 has no limit).
 /// A UUID has 36.
 pub const MAX_ETAG: usize = 64;
+
+/// The longest GRUU that is kept, in octets (RFC 5627 has no limit). One of a telephone number and a
+/// UUID as 3GPP TS 23.003 makes them has about 120.
+pub const MAX_GRUU: usize = 192;
 
 /// Octets of URIs, peer's tag and route set of one dialog: two URIs of 51 octets as 3GPP TS 23.003
 /// makes them of a telephone number, a tag of 40, and 140 for a target and two routes.

@@ -484,7 +484,7 @@ fn options_is_answered_with_what_the_client_can_do() {
     );
     assert!(answer.all("Accept").contains(&"message/cpim".into()));
     assert_eq!(answer.all("Accept-Encoding"), ["identity", "deflate"]);
-    assert_eq!(answer.all("Supported"), ["path", "outbound"]);
+    assert_eq!(answer.all("Supported"), ["path", "outbound", "gruu"]);
     // linphone-android#2142: nobody is woken for it.
     assert!(rig.events.is_empty() && rig.inbox.is_empty());
 }

@@ -18,13 +18,13 @@ use std::cell::Cell;
 
 use oma_im::client::{Adopted, Answer, OpenFailure, Output, Refusal};
 use oma_im::config::{
-    Config, Credentials, DeliveryReports, EndToEnd, KeepAlive, Strangers, Transport,
+    Config, Credentials, DeliveryReports, EndToEnd, KeepAlive, Strangers, Transport, Watching,
 };
 use oma_im::im::pager::{Anonymity, Outgoing};
 use oma_im::sip::publication::RefreshForm;
 use oma_im::storage::Small;
 use oma_im::testkit::phone::Happened;
-use oma_im::testkit::sip::Sip;
+use oma_im::testkit::sip::{Sip, uri_of};
 use oma_im::wire::settings::{OfflineDelivery, Settings};
 use rig::{CHALLENGE, Rig, Taken, imdn, request};
 
@@ -524,6 +524,85 @@ fn a_registration_of_somebody_else() {
             rig.run(60_000);
         },
     );
+}
+
+/// The NOTIFY that a SUBSCRIBE brings, the n-th one, on the binding of this URI.
+fn notify(transport: Transport, subscribe: &Sip, n: u32, uri: &str) -> Sip {
+    let mut notify = request(transport, "NOTIFY", &format!("z9hG4bKn{n}"));
+    let header = |name| subscribe.header(name).unwrap().to_owned();
+    notify.set("From", &(header("To").replace(";tag=srv", "") + ";tag=srv"));
+    notify.set("To", &header("From"));
+    notify.set("Call-ID", &header("Call-ID"));
+    notify.set("CSeq", &format!("{n} NOTIFY"));
+    notify.push("Contact", "<sip:notifier@198.51.100.1>");
+    notify.push("Event", "reg");
+    notify.push("Subscription-State", "active;expires=3000");
+    notify.push("Content-Type", "application/reginfo+xml");
+    let xml = format!(
+        "<reginfo xmlns='urn:ietf:params:xml:ns:reginfo' xmlns:g='urn:ietf:params:xml:ns:gruuinfo' \
+         version='{n}' state='full'><registration aor='sip:bob@example.com' id='a' state='active'>\
+         <contact id='c' state='active' event='refreshed'><uri>{uri}</uri>\
+         <g:pub-gruu uri='sip:bob@example.com;gr={n}'/></contact></registration></reginfo>"
+    );
+    notify.body = xml.into_bytes();
+    notify
+}
+
+#[test]
+fn gruus_in_every_way_they_come_and_go() {
+    for transport in ALL {
+        story(
+            transport,
+            |config| Config {
+                instance: Some("urn:uuid:00000000-0000-4000-8000-000000000001"),
+                watch_registration: Watching::On,
+                ..config
+            },
+            |rig| {
+                let (mut n, mut registered) = (0, 0);
+                let (mut with, mut without) = (0, 0);
+                let mut bound = String::new();
+                let answer = |rig: &mut Phone| {
+                    for sip in rig.sent() {
+                        let contact = sip.header("Contact").unwrap_or_default().to_owned();
+                        match sip.method() {
+                            Some("REGISTER") => {
+                                bound = uri_of(&contact).to_owned();
+                                let gruus = [
+                                    ";pub-gruu=\"sip:bob@example.com;gr=1\"",
+                                    ";temp-gruu=\"sip:t@example.com;gr\"",
+                                    ";pub-gruu=\"mailto:bob@example.com\"",
+                                    "",
+                                ];
+                                let contact = contact + gruus[registered % 4];
+                                registered += 1;
+                                rig.answer(&sip, 200, &[("Contact", &contact)]);
+                            }
+                            Some("SUBSCRIBE") => {
+                                n += 1;
+                                *if contact.contains(";gr") {
+                                    &mut with
+                                } else {
+                                    &mut without
+                                } += 1;
+                                let target = ("Contact", "<sip:notifier@198.51.100.1>");
+                                rig.answer(&sip, 200, &[target, ("Expires", "3000")]);
+                                let uri = [bound.as_str(), "sip:bob@203.0.113.1"][n as usize % 2];
+                                rig.receive(&notify(transport, &sip, n, uri).to_bytes());
+                            }
+                            _ => {}
+                        }
+                    }
+                };
+                rig.call(|client, now| client.register(now)).unwrap();
+                rig.run_with(40_000_000, answer);
+                assert!(with > 0 && without > 0, "{with} {without}");
+                assert!(rig.client.stats().gruus_ignored > 0);
+                rig.call(|client, now| client.deregister(now)).unwrap();
+                rig.run(5_000);
+            },
+        );
+    }
 }
 
 /// Too small a buffer, a driver that answers late: the output is asked for in any way.

@@ -40,7 +40,7 @@ impl<S: Storage> Client<S> {
             all.len().saturating_sub(before)
         };
         let paths = core.paths.iter().flat_map(|path| {
-            [path.route, path.associated]
+            [path.route, path.associated, path.gruus]
                 .into_iter()
                 .chain(path.auth_register.blocks())
                 .chain(path.auth_other.blocks())

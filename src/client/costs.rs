@@ -10,15 +10,16 @@ use std::{format, fs};
 use crate::client::flows::{Flow, Path};
 use crate::client::records::Record;
 use crate::limits::{
-    EVENTS, MAX_ACCESS_NETWORK, MAX_CANDIDATES, MAX_DIALOG, MAX_ETAG, MAX_FLOWS, MAX_MECHANISMS,
-    MAX_MESSAGE, MAX_PATHS, MAX_ROUTES, MAX_SECURITY_LIST, REPORTS_PER_MESSAGE, RESERVE,
+    EVENTS, MAX_ACCESS_NETWORK, MAX_CANDIDATES, MAX_DIALOG, MAX_ETAG, MAX_FLOWS, MAX_GRUU,
+    MAX_MECHANISMS, MAX_MESSAGE, MAX_PATHS, MAX_ROUTES, MAX_SECURITY_LIST, REPORTS_PER_MESSAGE,
+    RESERVE,
 };
 use crate::storage::{Inline, Small, Standard};
 use crate::wire::header::IpsecSuite;
 use crate::wire::message::MAX_HEADERS;
 
 /// A row begins with this; these are the cells behind it that are numbers.
-fn numbers() -> [(&'static str, &'static [usize]); 17] {
+fn numbers() -> [(&'static str, &'static [usize]); 18] {
     const TXN: usize = size_of::<Inline<9, 0, 0>>() - size_of::<Inline<8, 0, 0>>();
     const REMEMBERED: usize = (size_of::<Inline<0, 18, 0>>() - size_of::<Inline<0, 16, 0>>()) / 2;
     [
@@ -39,6 +40,7 @@ fn numbers() -> [(&'static str, &'static [usize]); 17] {
             &[MAX_MECHANISMS, size_of::<Option<IpsecSuite>>()],
         ),
         ("[`MAX_ETAG`]", &[MAX_ETAG, 1]),
+        ("[`MAX_GRUU`]", &[MAX_GRUU, 1]),
         ("[`MAX_DIALOG`]", &[MAX_DIALOG, 1]),
         ("[`MAX_ROUTES`]", &[MAX_ROUTES]),
         ("[`REPORTS_PER_MESSAGE`]", &[REPORTS_PER_MESSAGE]),

@@ -20,8 +20,8 @@ use crate::client::slots::{
 use crate::client::stats::Stats;
 use crate::client::watch::Watches;
 use crate::config::{
-    Assertion, Config, DeliveryReports, DigestFloor, DisplayReports, EndToEnd, KeepAlive, Nat,
-    Strangers, TelTargets, Transport, Watching,
+    Assertion, Config, DeliveryReports, DigestFloor, DisplayReports, EndToEnd, Gruu, KeepAlive,
+    Nat, Strangers, TelTargets, Transport, Watching,
 };
 use crate::entropy::Entropy;
 use crate::error::{CommandError, Limit};
@@ -37,6 +37,7 @@ use crate::wire::sink::TooSmall;
 pub(crate) struct Policy {
     pub(crate) timers: Timers,
     pub(crate) nat: Nat,
+    pub(crate) gruu: Gruu,
     pub(crate) keep_alive: KeepAlive,
     pub(crate) registration_expires: u32,
     pub(crate) max_expires: u32,
@@ -99,6 +100,7 @@ impl Policy {
         Self {
             timers: config.timers,
             nat: config.nat,
+            gruu: config.gruu,
             keep_alive: config.keep_alive,
             registration_expires: config.registration_expires,
             max_expires: config.max_expires,

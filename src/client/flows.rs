@@ -63,6 +63,7 @@ pub(crate) struct Path {
     pub(crate) rewrite: Rewrite,
     pub(crate) route: Option<Block>,
     pub(crate) associated: Option<Block>,
+    pub(crate) gruus: Option<Block>,
     pub(crate) auth_register: AuthPlace,
     pub(crate) auth_other: AuthPlace,
 }
@@ -174,6 +175,7 @@ impl Path {
             rewrite: Rewrite::Settled,
             route: None,
             associated: None,
+            gruus: None,
             auth_register: AuthPlace::NEW,
             auth_other: AuthPlace::NEW,
         }

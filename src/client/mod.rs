@@ -591,7 +591,8 @@ pub struct Usage {
 /// The key of the client that some bytes belong to, without a client: the one in `Config::key`.
 ///
 /// Reads the branch of a response and the Request-URI of a request, so that one socket can serve
-/// many clients. `None` for anything else; the message is not checked otherwise.
+/// many clients. `None` for anything else, a request to a GRUU (RFC 5627) among it: most proxies put
+/// the Contact that was registered in its place (§6). The message is not checked otherwise.
 ///
 /// ```
 /// let ok = b"SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 192.0.2.10;branch=z9hG4bK0000002a0123456789abcdef\r\n\r\n";

@@ -2,13 +2,16 @@
 //!
 //! When to register, refresh, wait and give up is decided by [`crate::sip::registration`], one
 //! machine a path. Here its actions become requests and flows; in [`request`] a REGISTER is written,
-//! in [`answer`] its answer becomes the machine's next input.
+//! in [`answer`] its answer becomes the machine's next input, and [`gruu`] keeps the URIs that it gives the
+//! device.
 
 mod answer;
+mod gruu;
 mod request;
 
 pub(crate) use answer::{is_at, lists};
-pub(crate) use request::parse_contact_user;
+pub(crate) use gruu::{BoundGruus, GruuContact, Notified as NotifiedGruus};
+pub(crate) use request::{ShownContact, parse_contact_user};
 
 use crate::client::engine::{Engine, Policy, Role, Row};
 use crate::client::records::Record;
@@ -259,7 +262,11 @@ impl Engine<'_> {
         match step.event {
             None => {}
             Some(RegistrationEvent::Registered { .. }) => {}
-            Some(RegistrationEvent::RegistrationLost) => self.emit(Record::Lost { path: path_id }),
+            Some(RegistrationEvent::RegistrationLost) => {
+                // RFC 5627 §4.4: those of a registration that lapsed are void.
+                self.forget_gruus(path_id);
+                self.emit(Record::Lost { path: path_id });
+            }
             Some(RegistrationEvent::Deregistered) => {}
             Some(RegistrationEvent::Failed {
                 reason,

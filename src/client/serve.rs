@@ -7,12 +7,14 @@
 
 use core::net::SocketAddr;
 
-use crate::arena::Block;
+use crate::arena::{Block, Blocks};
 use crate::client::engine::{Engine, OneShotBytes};
 use crate::client::event::{Item, Trust};
+use crate::client::register::{BoundGruus, GruuContact};
 use crate::client::slots::{Echo, Handed, Machine, Txn, Wire};
 use crate::config::{Strangers, Transport};
 use crate::id::FlowId;
+use crate::im::pager::Anonymity;
 use crate::limits::RESERVE;
 use crate::sip::transaction::{
     InviteServer, MergeKey, NonInviteServer, OldFields, Reliability, RequestKey, ServerAction,
@@ -65,6 +67,8 @@ pub(crate) enum Extra {
     RetryAfter(u32),
     /// What this client can do (OPTIONS).
     Capabilities,
+    /// Our Contact, if it is a GRUU (2xx to NOTIFY; RFC 5627 §4.4).
+    Contact(BoundGruus),
 }
 
 impl Extra {
@@ -235,8 +239,8 @@ impl Engine<'_> {
         let (message, source) = (served.message, served.source);
         let (to_tag, access) = (served.to_tag(tag), served.access);
         let written = self.keep(|blocks, out| {
-            let access = access.map(|access| blocks.get(access));
-            response(out, message, source, code, to_tag, extra, access)
+            let own = Own::new(blocks, access, extra);
+            response(out, message, source, code, to_tag, extra, own)
         });
         let slot = match served.method {
             // Its answer is kept as well: not at the cost of a request of ours.
@@ -334,8 +338,8 @@ impl Engine<'_> {
         let method = message.request().map(|line| line.method);
         let access = method.and_then(|method| self.access_for(flow, method));
         let written = self.keep(|blocks, out| {
-            let access = access.map(|access| blocks.get(access));
-            response(out, message, source, code, to_tag, extra, access)
+            let own = Own::new(blocks, access, extra);
+            response(out, message, source, code, to_tag, extra, own)
         });
         match written {
             Ok(block) => self.one_shot(flow, OneShotBytes::Block(block)),
@@ -351,6 +355,14 @@ impl Engine<'_> {
             return None;
         }
         self.access_info(flow)
+    }
+
+    /// RFC 5627 §4.4: the 2xx to NOTIFY refreshes our target with a GRUU. Where there is none, it is not
+    /// touched.
+    pub(crate) fn target_extra(&self, flow: FlowId) -> Extra {
+        let path = self.flow(flow).and_then(|flow| flow.path);
+        let gruus = path.and_then(|path| self.bound_gruus(path));
+        gruus.map_or(Extra::None, Extra::Contact)
     }
 
     fn echo_tag(&self, message: &Message<'_>) -> u32 {
@@ -440,12 +452,17 @@ impl Engine<'_> {
         };
         let (message, source) = (served.message, served.source);
         if let Some(status) = Status::new(echo.status) {
-            let extra = Extra::again(served.method, &echo);
+            let extra = match Extra::again(served.method, &echo) {
+                Extra::None if (served.method, echo.status) == (Method::Notify, 200) => {
+                    self.target_extra(served.flow)
+                }
+                extra => extra,
+            };
             let to_tag = served.to_tag(echo.tag);
             let access = served.access;
             let written = self.arena.alloc_from(|blocks, out| {
-                let access = access.map(|access| blocks.get(access));
-                response(out, message, source, status, to_tag, extra, access)
+                let own = Own::new(blocks, access, extra);
+                response(out, message, source, status, to_tag, extra, own)
             });
             match written {
                 Ok(block) => self.one_shot(served.flow, OneShotBytes::Block(block)),
@@ -566,7 +583,7 @@ impl Engine<'_> {
             for header in old.iter().flat_map(Message::headers) {
                 w.header(header.name, Raw(header.value));
             }
-            put_extra(&mut w, extra, None);
+            put_extra(&mut w, extra, None, Own::default());
             w.no_body().finish()
         })
     }
@@ -581,6 +598,26 @@ pub(crate) enum ToTag {
     Ours(u32),
 }
 
+/// What an answer says of us, as the arena has it.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Own<'a> {
+    access: Option<&'a [u8]>,
+    contact: Option<GruuContact<'a>>,
+}
+
+impl<'a> Own<'a> {
+    fn new(blocks: Blocks<'a>, access: Option<Block>, extra: Extra) -> Self {
+        Self {
+            access: access.map(|access| blocks.get(access)),
+            contact: match extra {
+                // It is in a dialog about the user himself: nothing to hide.
+                Extra::Contact(gruus) => gruus.choose(blocks, Anonymity::None),
+                _ => None,
+            },
+        }
+    }
+}
+
 /// Writes a response to `message` (RFC 3261 §8.2.6.2).
 pub(crate) fn response(
     out: &mut [u8],
@@ -589,7 +626,7 @@ pub(crate) fn response(
     status: Status,
     tag: ToTag,
     extra: Extra,
-    access: Option<&[u8]>,
+    own: Own<'_>,
 ) -> Result<usize, TooSmall> {
     let mut w = MessageWriter::response(out, status, None);
     let mut vias = message.values(Name::Via);
@@ -614,14 +651,14 @@ pub(crate) fn response(
     }
     copy(&mut w, Name::CallId);
     copy(&mut w, Name::CSeq);
-    if let Some(access) = access {
+    if let Some(access) = own.access {
         w.header(Name::PAccessNetworkInfo, Raw(access));
     }
-    put_extra(&mut w, extra, Some(message));
+    put_extra(&mut w, extra, Some(message), own);
     w.no_body().finish()
 }
 
-fn put_extra(w: &mut MessageWriter<'_>, extra: Extra, request: Option<&Message<'_>>) {
+fn put_extra(w: &mut MessageWriter<'_>, extra: Extra, request: Option<&Message<'_>>, own: Own<'_>) {
     match extra {
         Extra::None => {}
         Extra::Allow => w.header(Name::Allow, const { Text::fixed(ALLOW) }),
@@ -634,12 +671,21 @@ fn put_extra(w: &mut MessageWriter<'_>, extra: Extra, request: Option<&Message<'
             w.list(Name::Unsupported, required.map(Raw));
         }
         Extra::RetryAfter(seconds) => w.header(Name::RetryAfter, seconds),
+        Extra::Contact(_) => {
+            if let Some(contact) = own.contact {
+                w.header(Name::Contact, contact);
+                w.header(Name::Supported, const { Text::fixed("gruu") });
+            }
+        }
         Extra::Capabilities => {
             // RFC 3261 §11.2.
             w.header(Name::Allow, const { Text::fixed(ALLOW) });
             w.header(Name::Accept, const { Text::fixed(ACCEPT) });
             w.header(Name::AcceptEncoding, const { Text::fixed(ACCEPT_ENCODING) });
-            w.header(Name::Supported, const { Text::fixed("path, outbound") });
+            w.header(
+                Name::Supported,
+                const { Text::fixed("path, outbound, gruu") },
+            );
         }
     }
 }

@@ -52,8 +52,11 @@ stats! {
     tickets_evicted,
     /// Messages of ours whose reports are not waited for any more, for want of room.
     awaited_evicted,
-    /// Service-Route or P-Associated-URI of a registration, for want of room: requests go without.
+    /// Service-Route, P-Associated-URI or GRUUs of a registration, for want of room: requests go
+    /// without.
     facts_dropped,
+    /// GRUUs of a registrar that are none, or too long, or show an IMEI: requests go without.
+    gruus_ignored,
     /// STUN messages that answer nothing of ours.
     stray_stun,
     /// Flows refused for want of room.

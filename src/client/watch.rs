@@ -12,7 +12,7 @@ use crate::client::engine::{Engine, Policy, Row};
 use crate::client::event::Trust;
 use crate::client::incoming::is_of_type;
 use crate::client::records::Record;
-use crate::client::register::{is_at, parse_contact_user};
+use crate::client::register::{NotifiedGruus, ShownContact, is_at, parse_contact_user};
 use crate::client::requests::{Step as Progress, failure};
 use crate::client::serve::{Extra, Served};
 use crate::client::settings::SettingsChange;
@@ -20,6 +20,7 @@ use crate::client::slots::{Request, RequestKind, RequestState, Standing};
 use crate::config::Watching;
 use crate::error::Failure;
 use crate::id::PathId;
+use crate::im::pager::Anonymity;
 use crate::im::subscribe::{Subscribe, subscribe};
 use crate::im::tags;
 use crate::sip::dialog::{Reach, Seed};
@@ -65,6 +66,13 @@ impl Watch {
             Self::Settings => Package::POC_SETTINGS,
         }
     }
+}
+
+/// Whether a document has a contact of this device, at whatever address.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Instance {
+    Unseen,
+    Seen,
 }
 
 /// How a subscription of the client's own stands.
@@ -167,6 +175,17 @@ impl Engine<'_> {
                 }
             };
             self.watch_step(watch, step, None);
+        }
+    }
+
+    /// Our Contact is another one, and where NOTIFYs go may lead nowhere.
+    pub(crate) fn watches_moved(&mut self) {
+        let now = self.core.now;
+        for watch in Watch::ALL {
+            if let Some(row) = self.core.watches.row_mut(watch) {
+                let step = row.refresh(now);
+                self.watch_step(watch, step, None);
+            }
         }
     }
 
@@ -343,7 +362,8 @@ impl Engine<'_> {
         path: PathId,
         expires: u32,
     ) -> Option<(Block, Cuts, u32, Standing)> {
-        let contact = self.own_contact(path)?;
+        // It is about the user himself: nothing to hide.
+        let contact = self.own_contact(path, Anonymity::None)?;
         if which == Which::New {
             self.name_dialog(watch)?;
         }
@@ -362,12 +382,18 @@ impl Engine<'_> {
                 .unwrap_or_default();
             let str = |field| core::str::from_utf8(account.slice(text, field)).unwrap_or("");
             let unknown = const { UriText::fixed(tags::ANONYMOUS_URI) };
+            let contact = contact.within(blocks);
             let parts = Subscribe {
                 dialog: &dialog,
                 identity: UriText::new(own.get(blocks, &account, text)).unwrap_or(unknown),
                 user_agent: Text::new(str(Field::UserAgent)).unwrap_or(const { Text::fixed("") }),
                 package: watch.package(),
                 expires,
+                supported: match contact {
+                    // RFC 5627 §4.4.
+                    ShownContact::Gruu(_) => Some(const { Text::fixed("gruu") }),
+                    ShownContact::Address(_) => None,
+                },
                 contact,
             };
             let (len, new) = subscribe(parts, out)?;
@@ -442,7 +468,8 @@ impl Engine<'_> {
                     return self.answer(served, key, status.code(), Extra::None);
                 }
                 Verdict::Accept(step) => {
-                    self.answer(served, key, 200, Extra::None);
+                    let extra = self.target_extra(served.flow);
+                    self.answer(served, key, 200, extra);
                     self.watch_step(watch, step, None);
                     self.refresh_together();
                     if !message.body().is_empty() {
@@ -506,7 +533,9 @@ impl Engine<'_> {
         let mut notices: [Option<Notice>; crate::limits::MAX_PATHS] =
             [None; crate::limits::MAX_PATHS];
         let mut seen = [false; crate::limits::MAX_PATHS];
-        let mut ours = None;
+        let mut gruus: [Option<NotifiedGruus<'_>>; crate::limits::MAX_PATHS] =
+            [None; crate::limits::MAX_PATHS];
+        let (mut ours, mut own_state, mut instance) = (None, None, Instance::Unseen);
         for item in info {
             match item.ok()? {
                 Info::Registration(registration) => {
@@ -517,8 +546,15 @@ impl Engine<'_> {
                         Uri::parse(aor.as_bytes()).is_ok_and(|aor| own.equivalent(&aor))
                     });
                     ours = is_own.then_some(registration.state);
+                    own_state = own_state.or(ours);
                 }
                 Info::Contact(contact) if ours.is_some() => {
+                    if contact
+                        .instance
+                        .is_some_and(|it| self.is_of_own_instance(it))
+                    {
+                        instance = Instance::Seen;
+                    }
                     let mut buffer = [0; 256];
                     let uri = contact.uri.read_into(&mut buffer);
                     let path = uri.and_then(|uri| self.path_of_contact(uri.as_bytes()));
@@ -537,6 +573,10 @@ impl Engine<'_> {
                     if let Some(place) = notices.get_mut(at) {
                         *place = notice;
                     }
+                    let bound = contact.state == ContactState::Active;
+                    if let Some(place) = gruus.get_mut(at).filter(|_| bound) {
+                        *place = NotifiedGruus::of(&contact);
+                    }
                 }
                 Info::Contact(_) => {}
             }
@@ -544,13 +584,18 @@ impl Engine<'_> {
         for (at, path) in (0_u8..).map(PathId).enumerate().take(notices.len()) {
             let said = notices.get(at).copied().flatten();
             let gone = full
-                && ours == Some(RegistrationState::Terminated)
+                && own_state == Some(RegistrationState::Terminated)
                 && !seen.get(at).copied().unwrap_or(true);
             match said {
                 Some(notice) => self.registration_notice(path, notice),
                 // The address of record has no binding at all.
                 None if gone => self.registration_notice(path, Notice::Deactivated),
                 None => {}
+            }
+            if let Some(said) = gruus.get(at).copied().flatten() {
+                self.notified_gruus(path, said);
+            } else if full && own_state.is_some() && instance == Instance::Unseen {
+                self.forget_temporary_gruu(path);
             }
         }
         Some(())

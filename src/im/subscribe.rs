@@ -1,7 +1,7 @@
 //! A SUBSCRIBE to what the network knows of the user, as it is written (RFC 6665 §4.1.2.1).
 //!
 //! The first one goes to the user's own address of record; later ones go within the dialog that a
-//! NOTIFY has made. The Contact is where NOTIFYs come to, with the feature tag of IM.
+//! NOTIFY has made. The Contact is where NOTIFYs come to, a GRUU if there is one, with the feature tag of IM.
 
 use crate::im::originator::{Originator, put_originator};
 use crate::im::pager::Anonymity;
@@ -22,6 +22,7 @@ pub(crate) struct Subscribe<'a, C, const N: usize> {
     /// In seconds.
     pub(crate) expires: u32,
     pub(crate) contact: C,
+    pub(crate) supported: Option<Text<'a>>,
 }
 
 /// Writes the draft of a SUBSCRIBE. Within a dialog its route set goes with the draft: it is the
@@ -47,6 +48,9 @@ pub(crate) fn subscribe<C: Value, const N: usize>(
         },
     );
     w.header(Name::Contact, parts.contact);
+    if let Some(supported) = parts.supported {
+        w.header(Name::Supported, supported);
+    }
     if let Ok(event) = Token::new(parts.package.name) {
         w.header(Name::Event, event);
     }

@@ -3,10 +3,11 @@
 use oma_im::config::Transport;
 use oma_im::error::CommandError;
 use oma_im::im::pager::Outgoing;
+use oma_im::testkit::server::{Config as ServerConfig, Feature, Notify};
 use oma_im::testkit::sip::uri_of;
 use oma_im::wire::settings::Settings;
 
-use crate::ladder::header;
+use crate::ladder::{header, responses};
 use crate::{CELL, Ladder, SCSCF, port};
 
 const IM_ADDRESS: &str = "sip:alice@example.com";
@@ -63,6 +64,53 @@ fn clause_5_2_4_12_a_barred_im_address_gives_way_to_the_default_identity() {
         assert_eq!(uri_of(header(&publish, name)), DEFAULT, "{name}");
     }
     ladder.clean();
+}
+
+#[test]
+fn clause_5_2_4_12_the_gruu_is_that_of_the_identity_in_use() {
+    for bars in [false, true] {
+        let gruu = |config: &mut ServerConfig| config.gruu = Feature::On;
+        let mut ladder = Ladder::with(4, Transport::Udp, gruu, |config| config);
+        let user = ladder.world.server().user_mut("alice").unwrap();
+        user.identities = vec![IM_ADDRESS.into(), DEFAULT.into()];
+        if bars {
+            user.barred = vec![IM_ADDRESS.into()];
+        }
+        let mut ladder = ladder.registered();
+        ladder.world.run(2_000);
+        // RFC 5627 §4.4.1: the 200 has that of the identity that is registered; where it is barred,
+        // a NOTIFY brings the one of the default identity.
+        let first = ladder.sent("SUBSCRIBE").remove(0);
+        let shown = uri_of(header(&first, "Contact")).to_owned();
+        if bars {
+            assert!(shown.contains("@192.0.2.10:"), "{shown}");
+        } else {
+            assert!(
+                shown.starts_with(&format!("{IM_ADDRESS};gr=urn:uuid:")),
+                "{shown}"
+            );
+        }
+        let identity = if bars { DEFAULT } else { IM_ADDRESS };
+        // It stays through refreshes.
+        for _ in 0..2 {
+            let now = ladder.world.net.now();
+            ladder
+                .world
+                .server()
+                .notify(now, "alice", "reg", &Notify::active().state());
+            ladder.world.run(2_000);
+            let (_, ok) = responses(&ladder.world, "alice", 200).pop().unwrap();
+            assert!(header(&ok, "CSeq").ends_with("NOTIFY"));
+            let shown = uri_of(header(&ok, "Contact"));
+            assert!(
+                shown.starts_with(&format!("{identity};gr=urn:uuid:")),
+                "{shown}"
+            );
+            ladder.world.run(600_000_000);
+            assert!(ladder.is_ready());
+        }
+        ladder.clean();
+    }
 }
 
 #[test]

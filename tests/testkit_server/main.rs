@@ -781,6 +781,49 @@ fn outbound_and_gruu() {
 }
 
 #[test]
+fn temporary_gruus_are_new_with_each_register_and_good_for_one_call_id() {
+    let mut world = World::with(|config| {
+        config.register_auth.clear();
+        config.request_auth.clear();
+        config.temporary_gruu = Feature::On;
+    });
+    let contact = format!("<sip:alice@{ALICE}>;+sip.instance=\"<urn:uuid:1>\"");
+    let mut given = Vec::new();
+    // (Call-ID, Expires, how many of those that were given so far are good then)
+    for (call_id, expires, good) in [
+        ("a", "600", 1),
+        ("a", "600", 2),
+        ("b", "600", 1),
+        ("b", "0", 0),
+        ("b", "600", 1),
+    ] {
+        let mut request = world.register("alice", ALICE);
+        request.set("Contact", &contact);
+        request.set("Call-ID", call_id);
+        request.set("Expires", expires);
+        request.push("Supported", "gruu");
+        let ok = world.ask(ALICE, &request);
+        let contact = ok.header("Contact");
+        given.extend(contact.and_then(|contact| sip::param(contact, "temp-gruu")));
+        let reached = |gruu: &&String| {
+            let request = world.message("bob", BOB, gruu, "x");
+            world.send(BOB, &request);
+            world.run(100);
+            let arrived = world.inbox(ALICE);
+            for message in &arrived {
+                world.answer(ALICE, message, 200);
+            }
+            world.run(100);
+            let status = world.inbox(BOB).pop().unwrap().status();
+            assert_eq!(status, Some(if arrived.is_empty() { 404 } else { 200 }));
+            !arrived.is_empty()
+        };
+        assert_eq!(given.iter().filter(reached).count(), good, "{given:?}");
+    }
+    assert_eq!(given.len(), 4);
+}
+
+#[test]
 fn behind_address_translation_only_the_flow_reaches_a_phone() {
     for outbound in [false, true] {
         let mut world = World::open();

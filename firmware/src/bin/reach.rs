@@ -16,7 +16,7 @@ use oma_im::client::{
 };
 use oma_im::config::{
     Assertion, Config, Core, Credentials, DeliveryReports, DigestFloor, DisplayReports, EndToEnd,
-    KeepAlive, Nat, NextHop, Release, Strangers, TelTargets, Transport, Watching,
+    Gruu, KeepAlive, Nat, NextHop, Release, Strangers, TelTargets, Transport, Watching,
 };
 use oma_im::id::{ChallengeId, FlowId, IncomingId, OpenId, PathId, SendId};
 use oma_im::im::pager::{Anonymity, Outgoing, Wrap};
@@ -89,6 +89,7 @@ fn config<'a>(hops: &'a [NextHop<'a>]) -> Config<'a> {
         feature_tags: text(),
         timers: any(Timers::RFC3261),
         nat: any(Nat::Auto),
+        gruu: any(Gruu::On),
         keep_alive: any(KeepAlive::Auto),
         registration_expires: any(3600),
         max_expires: any(0),

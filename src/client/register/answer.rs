@@ -1,6 +1,6 @@
 //! The answer to a REGISTER: what it grants, what it tells, and where the next attempt goes.
 //!
-//! Our own binding is found in the 200, Service-Route and P-Associated-URI are kept, what the server
+//! Our own binding is found in the 200, Service-Route, P-Associated-URI and GRUUs are kept, what the server
 //! says of our address and of keep-alives is followed. A refusal goes to the machine of the path; a
 //! server that cannot serve sends a first registration to the next candidate (RFC 3263 §4.3).
 
@@ -20,6 +20,7 @@ use crate::id::PathId;
 use crate::limits::RESERVE;
 use crate::sip::keepalive::Indication;
 use crate::sip::registration::{Failure as RegisterFailure, KeepAlives, RegistrationEvent, State};
+use crate::sip::transaction::key::hash;
 use crate::wire::header::{Contact, Keep, NameAddr, Rport, Via};
 use crate::wire::message::Message;
 use crate::wire::name::{Name, Status};
@@ -156,7 +157,8 @@ impl Engine<'_> {
     fn register_ok(&mut self, row: Row, path_id: PathId, message: &Message<'_>) {
         self.forget_transaction(row);
         self.free_row(row);
-        let granted = self.granted(path_id, message);
+        let binding = self.binding(path_id, message);
+        let granted = self.granted(path_id, message, binding.as_ref());
         let was_bound = self
             .path(path_id)
             .is_some_and(|p| p.registration.bound_until().is_some());
@@ -167,8 +169,9 @@ impl Engine<'_> {
             // Whoever sends it has not shown that he knows the card (TS 24.229 §5.1.1.2.2).
             return self.give_up();
         }
+        let shown = self.shown_gruu(path_id);
         if !leaving && granted > 0 {
-            self.keep_facts(path_id, message);
+            self.keep_facts(path_id, message, binding.as_ref());
         }
         let supervised = self.read_indications(path_id, message);
         let (now, config) = (self.core.now, self.core.policy.registration());
@@ -199,6 +202,7 @@ impl Engine<'_> {
         if !leaving && granted > 0 {
             self.follow_mapping(path_id, message);
             self.start_second_path(path_id, message);
+            self.follow_gruu(path_id, shown);
         }
         // A registration from another address is no reason: what is published outlives the address.
         if refreshing && granted > 0 {
@@ -206,28 +210,19 @@ impl Engine<'_> {
         }
     }
 
-    /// The seconds of our own binding in a 200. With outbound it is found by instance and reg-id
+    /// Our own binding in a 200. With outbound it is found by instance and reg-id
     /// (RFC 5626 §4.2.1), then by its URI, whose user is random and ours (RFC 3261 §10.2.4).
     ///
     /// Without a reg-id the instance alone comes last: the device can have an older binding, as can
     /// our user at an address that we had before.
-    fn granted(&self, path_id: PathId, message: &Message<'_>) -> u32 {
-        let Some(path) = self.path(path_id) else {
-            return 0;
-        };
-        let instance = self.core.account.get(&self.arena, Field::Instance);
+    fn binding<'b>(&self, path_id: PathId, message: &Message<'b>) -> Option<Contact<'b>> {
+        let path = self.path(path_id)?;
         let reg_id = self
             .is_outbound()
             .then(|| u32::from(path_id.0).saturating_add(1));
         let address = self.contact_address(path_id);
         let of_instance = |contact: &Contact<'_>| {
-            let ours = contact.instance().is_some_and(|urn| {
-                let bare = urn
-                    .strip_prefix(b"<")
-                    .and_then(|urn| urn.strip_suffix(b">"));
-                scan::eq_ignore_case(bare.unwrap_or(urn), instance)
-            });
-            ours && !instance.is_empty() && reg_id.is_none_or(|id| contact.reg_id() == Some(id))
+            self.is_of_instance(contact) && reg_id.is_none_or(|id| contact.reg_id() == Some(id))
         };
         let of_user = |contact: &Contact<'_>| {
             let uri = contact.addr().and_then(|addr| addr.uri().ok());
@@ -239,28 +234,43 @@ impl Engine<'_> {
             let there = uri.zip(address).is_some_and(|(uri, at)| is_at(&uri, at));
             there && of_user(contact)
         };
-        let header = message
-            .header(Name::Expires)
-            .and_then(|v| scan::parse_u32(v).ok());
         let contacts = || {
             message
                 .values(Name::Contact)
                 .filter_map(|v| Contact::parse(v).ok())
         };
-        let found = reg_id
+        reg_id
             .and_then(|_| contacts().find(of_instance))
             .or_else(|| contacts().find(of_uri))
             .or_else(|| contacts().find(of_user))
-            .or_else(|| contacts().find(of_instance));
-        let seconds = found.map(|contact| {
-            let own = contact.addr().and_then(|addr| addr.expires());
-            own.or(header).unwrap_or(path.registration.expires())
-        });
-        seconds.unwrap_or(0)
+            .or_else(|| contacts().find(of_instance))
     }
 
-    /// Service-Route and P-Associated-URI of a 200.
-    fn keep_facts(&mut self, path_id: PathId, message: &Message<'_>) {
+    /// The seconds of our own binding.
+    fn granted(
+        &self,
+        path_id: PathId,
+        message: &Message<'_>,
+        binding: Option<&Contact<'_>>,
+    ) -> u32 {
+        let Some((binding, path)) = binding.zip(self.path(path_id)) else {
+            return 0;
+        };
+        let header = message
+            .header(Name::Expires)
+            .and_then(|v| scan::parse_u32(v).ok());
+        let own = binding.addr().and_then(|addr| addr.expires());
+        own.or(header).unwrap_or(path.registration.expires())
+    }
+
+    /// Service-Route, P-Associated-URI and GRUUs of a 200.
+    fn keep_facts(
+        &mut self,
+        path_id: PathId,
+        message: &Message<'_>,
+        binding: Option<&Contact<'_>>,
+    ) {
+        let who = self.own_uri_hash();
         // RFC 3608 §6.1: what a 200 does not have is not known any more. The old goes first, so that
         // there is room for the same again.
         self.replace_facts(path_id, None, None);
@@ -268,6 +278,19 @@ impl Engine<'_> {
         let associated = self.keep_list(message, Name::PAssociatedUri);
         self.replace_facts(path_id, route, associated);
         self.keep_path(message);
+        if !self.is_barred() {
+            self.keep_gruus(path_id, binding);
+        } else if who != self.own_uri_hash() {
+            // RFC 5627 §4.4.1: those of the binding are of the identity that is barred; what is kept
+            // came by NOTIFY, for the one in its place.
+            self.forget_gruus(path_id);
+        }
+    }
+
+    /// `None`: it is the IM Address, whatever comes.
+    fn own_uri_hash(&self) -> Option<u64> {
+        self.is_ims()
+            .then(|| hash(self.core.hash_seed, &[self.own_uri()]))
     }
 
     pub(super) fn replace_facts(
@@ -291,16 +314,29 @@ impl Engine<'_> {
     /// Forgets what a registration brought.
     pub(super) fn forget_registration(&mut self, path_id: PathId) {
         self.replace_facts(path_id, None, None);
+        self.forget_gruus(path_id);
         self.reset_auth(path_id);
     }
 
-    /// Keeps a list of a 200, if that leaves room for a request and its next attempt.
+    /// Keeps a list of a 200.
     pub(in crate::client) fn keep_list(
         &mut self,
         message: &Message<'_>,
         name: Name,
     ) -> Option<Block> {
         message.header(name)?;
+        self.keep_fact(&mut |sink| {
+            for (i, value) in message.values(name).enumerate() {
+                if i > 0 {
+                    sink.put(b", ");
+                }
+                Raw(value).write(sink);
+            }
+        })
+    }
+
+    /// Keeps what a registration brings, if that leaves room for a request and its next attempt.
+    pub(super) fn keep_fact(&mut self, put: &mut dyn FnMut(&mut Sink<'_>)) -> Option<Block> {
         let room = self
             .arena
             .available()
@@ -309,16 +345,11 @@ impl Engine<'_> {
             let most = room.min(out.len());
             let out = out.get_mut(..most).unwrap_or_default();
             let mut sink = Sink::new(out);
-            for (i, value) in message.values(name).enumerate() {
-                if i > 0 {
-                    sink.put(b", ");
-                }
-                Raw(value).write(&mut sink);
-            }
+            put(&mut sink);
             sink.finish()
         });
         if written.is_err() {
-            self.core.stats.facts_dropped = self.core.stats.facts_dropped.saturating_add(1);
+            count!(self, facts_dropped);
         }
         written.ok()
     }

@@ -6,12 +6,14 @@
 
 use core::net::SocketAddr;
 
-use crate::arena::Block;
+use crate::arena::{Block, Blocks};
 use crate::client::account::Field;
 use crate::client::engine::Engine;
 use crate::client::flows::{Flow, Path, Rewrite};
-use crate::config::{Nat, Transport};
+use crate::client::register::gruu::{BoundGruus, GruuContact};
+use crate::config::{Gruu, Nat, Transport};
 use crate::id::PathId;
+use crate::im::pager::Anonymity;
 use crate::im::tags;
 use crate::sip::draft::{Cuts, hex};
 use crate::sip::registration::State;
@@ -33,6 +35,7 @@ impl Engine<'_> {
         let rewrite = path.rewrite;
         let key = self.core.policy.key;
         let outbound = self.is_outbound();
+        let gruu = self.core.policy.gruu;
         let account = self.core.account;
         let mut cuts = Cuts::NONE;
         let written = self.arena.alloc_from(|blocks, out| {
@@ -76,15 +79,14 @@ impl Engine<'_> {
             }
             // RFC 3261 §10.2.1.1: for a registrar that does not read the parameter.
             w.header(Name::Expires, seconds);
-            // RFC 3327 §5.1; RFC 5626 §4.2.1.
-            w.header(
-                Name::Supported,
-                if outbound {
-                    const { Text::fixed("path, outbound, gruu") }
-                } else {
-                    const { Text::fixed("path, gruu") }
-                },
-            );
+            // RFC 3327 §5.1; RFC 5626 §4.2.1; RFC 5627 §4.1.
+            let supported = match (outbound, gruu) {
+                (true, Gruu::On) => const { Text::fixed("path, outbound, gruu") },
+                (true, Gruu::Off) => const { Text::fixed("path, outbound") },
+                (false, Gruu::On) => const { Text::fixed("path, gruu") },
+                (false, Gruu::Off) => const { Text::fixed("path") },
+            };
+            w.header(Name::Supported, supported);
             w.header(
                 Name::UserAgent,
                 Text::new(str(Field::UserAgent)).unwrap_or(const { Text::fixed("") }),
@@ -124,10 +126,15 @@ impl Engine<'_> {
     }
 
     /// Our Contact on a path, for requests that begin a dialog.
-    pub(crate) fn own_contact(&self, path_id: PathId) -> Option<OwnContact> {
+    ///
+    /// RFC 5627 §4.4: a GRUU, where there is one that may be shown. Otherwise our address; its user
+    /// is random, so it names nobody (RFC 3323 §4.1.1.3).
+    pub(crate) fn own_contact(&self, path_id: PathId, anonymity: Anonymity) -> Option<OwnContact> {
         let path = self.path(path_id)?;
         let flow = self.flow(self.main_flow(path_id)?)?;
         Some(OwnContact {
+            gruus: self.bound_gruus(path_id),
+            anonymity,
             key: self.core.policy.key,
             user: path.contact,
             address: self.shown(path, flow),
@@ -175,16 +182,40 @@ struct NewContact<'a> {
 /// The Contact of a request that begins a dialog, with the one tag that IM needs (5.2.4).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OwnContact {
+    gruus: Option<BoundGruus>,
+    anonymity: Anonymity,
     key: u32,
     user: u32,
     address: SocketAddr,
     transport: Transport,
 }
 
-impl crate::wire::writer::sealed::Sealed for OwnContact {}
-impl Value for OwnContact {
+impl OwnContact {
+    /// The same, to be written.
+    pub(crate) fn within(self, blocks: Blocks<'_>) -> ShownContact<'_> {
+        let chosen = self.gruus.map(|gruus| gruus.choose(blocks, self.anonymity));
+        match chosen.flatten() {
+            Some(gruu) => ShownContact::Gruu(gruu),
+            None => ShownContact::Address(self),
+        }
+    }
+}
+
+/// What a Contact of ours shows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum ShownContact<'a> {
+    Gruu(GruuContact<'a>),
+    Address(OwnContact),
+}
+
+impl crate::wire::writer::sealed::Sealed for ShownContact<'_> {}
+impl Value for ShownContact<'_> {
     fn write(&self, sink: &mut Sink<'_>) {
-        put_contact_uri(sink, self.key, self.user, self.address, self.transport);
+        let own = match self {
+            Self::Gruu(gruu) => return gruu.write(sink),
+            Self::Address(own) => own,
+        };
+        put_contact_uri(sink, own.key, own.user, own.address, own.transport);
         sink.put(b";");
         sink.put(tags::FEATURE_TAG.as_bytes());
     }

@@ -94,6 +94,8 @@ pub struct Config {
     pub outbound: Outbound,
     /// Whether public GRUUs are given out (RFC 5627).
     pub gruu: Feature,
+    /// Whether temporary ones are.
+    pub temporary_gruu: Feature,
     /// Value for a Via `keep` parameter in seconds (RFC 6223).
     pub keep: Option<u32>,
     /// Whether CRLF CRLF on streams is answered (RFC 5626 §3.5.1).
@@ -127,6 +129,7 @@ impl Config {
             service_route: Vec::new(),
             outbound: Outbound::On,
             gruu: Feature::Off,
+            temporary_gruu: Feature::Off,
             keep: None,
             crlf_pong: Feature::On,
             stun: Feature::On,

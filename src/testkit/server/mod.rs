@@ -20,6 +20,7 @@
 mod aka;
 mod auth;
 mod config;
+mod gruu;
 mod hop;
 mod host;
 mod ims;
@@ -47,6 +48,7 @@ pub use self::registrar::{Binding, Outbound};
 pub use self::script::{Answer, Edit, Rule, Then};
 
 use self::auth::{Nonces, Verdict};
+use self::gruu::TemporaryGruu;
 use self::hop::sent_by_port;
 use self::ims::Gate;
 use self::registrar::{Change, ContactEvent};
@@ -163,6 +165,7 @@ pub struct ImServer {
     rules: Vec<Rule>,
     nonces: Nonces,
     bindings: Vec<Binding>,
+    temporary_gruus: Vec<TemporaryGruu>,
     stored: Vec<Stored>,
     publications: Vec<Publication>,
     subscriptions: Vec<Subscription>,
@@ -192,6 +195,7 @@ impl ImServer {
             rules: Vec::new(),
             nonces: Nonces::default(),
             bindings: Vec::new(),
+            temporary_gruus: Vec::new(),
             stored: Vec::new(),
             publications: Vec::new(),
             subscriptions: Vec::new(),

@@ -539,9 +539,13 @@ impl ImServer {
     fn dialog_hop(&self, now: Instant, known: &Subscription) -> Option<Remote> {
         let contact = sip_uri(&known.target);
         let bindings = self.bindings(now, &known.user);
-        if let Some(instance) = contact.as_ref().and_then(|contact| contact.param("gr")) {
+        if contact
+            .as_ref()
+            .is_some_and(|contact| contact.has_param("gr"))
+        {
             // RFC 5627: a GRUU leads to whatever binding its instance has now.
-            let same = |binding: &&&super::Binding| binding.instance.as_deref() == Some(instance);
+            let instance = self.instance_of_gruu(&known.target)?;
+            let same = |binding: &&&super::Binding| binding.instance.as_ref() == Some(&instance);
             return bindings.iter().rfind(same).map(|binding| next_hop(binding));
         }
         if let Some(conn) = known.flow.conn {

@@ -158,7 +158,7 @@ impl ImServer {
                 escape(identity)
             );
             for Change { binding, event } in &contacts {
-                xml += &self.contact_element(now, n, user, binding, *event);
+                xml += &self.contact_element(now, n, identity, binding, *event);
             }
             xml += "  </registration>\n";
         }
@@ -169,7 +169,7 @@ impl ImServer {
         &self,
         now: Instant,
         n: usize,
-        user: &str,
+        identity: &str,
         binding: &Binding,
         event: ContactEvent,
     ) -> String {
@@ -197,10 +197,23 @@ impl ImServer {
                 escape(value)
             );
         }
-        // RFC 5628 §5.1.
-        if let (Feature::On, Some(instance)) = (self.config.gruu, &binding.instance) {
-            let uri = self.public_gruu(user, instance);
+        // RFC 5628 §5: each identity has its own.
+        let Some(instance) = binding
+            .instance
+            .as_ref()
+            .filter(|_| identity.starts_with("sip:"))
+        else {
+            return xml + "    </contact>\n";
+        };
+        if self.config.gruu == Feature::On {
+            let uri = Self::public_gruu(identity, instance);
             xml += &format!("      <gr:pub-gruu uri=\"{}\"/>\n", escape(&uri));
+        }
+        let temporary = self.temporary_gruu(&binding.user, instance);
+        let registered = self.registered_identity(&binding.user);
+        if let Some((uri, first)) = temporary.filter(|_| *identity == registered) {
+            let uri = escape(&uri);
+            xml += &format!("      <gr:temp-gruu uri=\"{uri}\" first-cseq=\"{first}\"/>\n");
         }
         xml + "    </contact>\n"
     }

@@ -228,7 +228,7 @@ impl ImServer {
                 .position(|known| known.same_as(&binding))
                 .map(|at| self.bindings.remove(at));
             binding.id = known.as_ref().map_or(self.next_fork, |known| known.id);
-            binding.event = match known {
+            binding.event = match &known {
                 _ if binding.until <= now => ContactEvent::Unregistered,
                 Some(_) => ContactEvent::Refreshed,
                 None => ContactEvent::Registered,
@@ -237,6 +237,9 @@ impl ImServer {
                 self.next_fork += 1;
             }
             let event = binding.event;
+            if !event.ends() && sip.lists("Supported", "gruu") {
+                self.give_temporary_gruu(&binding, known.as_ref());
+            }
             if event.ends() {
                 // The one that is gone is told as it was.
                 changes.extend(known.map(|binding| Change { binding, event }));
@@ -253,6 +256,7 @@ impl ImServer {
         let mut response = Sip::response(sip, 200, "OK", &self.rng.hex());
         let gruu = self.config.gruu == Feature::On && sip.lists("Supported", "gruu");
         let mut outbound = false;
+        let identity = self.registered_identity(user);
         let bindings = self.bindings(now, user);
         let count = bindings.len();
         for binding in bindings {
@@ -262,7 +266,15 @@ impl ImServer {
                 contact += &format!(";{param}");
             }
             if let (true, Some(instance)) = (gruu, &binding.instance) {
-                contact += &format!(";pub-gruu=\"{}\"", self.public_gruu(user, instance));
+                contact += &format!(";pub-gruu=\"{}\"", Self::public_gruu(&identity, instance));
+            }
+            let temporary = binding
+                .instance
+                .as_ref()
+                .filter(|_| sip.lists("Supported", "gruu"))
+                .and_then(|instance| self.temporary_gruu(user, instance));
+            if let Some((uri, _)) = temporary {
+                contact += &format!(";temp-gruu=\"{uri}\"");
             }
             outbound |= binding.reg_id.is_some() && binding.flow == incoming.from;
             response.push("Contact", &contact);
@@ -297,10 +309,6 @@ impl ImServer {
         }
     }
 
-    pub(super) fn public_gruu(&self, user: &str, instance: &str) -> String {
-        format!("sip:{user}@{};gr={instance}", self.config.domain)
-    }
-
     /// The user that a `sip:` or `tel:` URI names, in our domain.
     pub(super) fn user_of(&self, uri: &str) -> Option<String> {
         let number = |uri: &str| -> Option<String> {
@@ -327,6 +335,9 @@ impl ImServer {
         let user = &parts.user;
         if parts.param("user") == Some("phone") {
             return self.user_of(&format!("tel:{user}"));
+        }
+        if let Some(user) = self.user_of_gruu(&parts) {
+            return Some(user);
         }
         let by_name = self
             .users

@@ -191,8 +191,8 @@ impl ImServer {
         }
         // RFC 7315 §4.2: what was called, for a phone with several identities.
         sip.set("P-Called-Party-ID", &format!("<{uri}>"));
-        let instance = target.as_ref().and_then(|target| target.param("gr"));
-        let targets = self.targets(now, &user, instance);
+        let instance = self.instance_of_gruu(&uri);
+        let targets = self.targets(now, &user, instance.as_deref());
         if targets.is_empty() {
             return self.nobody_there(now, &incoming.key, &user, &sip);
         }

@@ -12,7 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use oma_im::config::Transport;
 use oma_im::storage::{Inline, Storage};
-use oma_im::testkit::ops::{Challenge, Op, Run, Setup, draw};
+use oma_im::testkit::ops::{Challenge, Extra, Op, Run, Setup, Wait, draw};
 use oma_im::testkit::rng::Rng;
 
 /// The sequence of a seed. Every other one starts with a registration, so that it gets somewhere.
@@ -196,4 +196,45 @@ fn nothing_goes_out_on_a_flow_that_the_driver_has_closed() {
     let after = run.transcript().get(before..).unwrap();
     assert!(!after.contains("SIP/2.0 400"), "{after}");
     assert!(!after.contains("Close { flow: FlowId(1)"), "{after}");
+}
+
+/// An IMS core over this transport, with a client that watches its registration.
+fn ims(transport: Transport) -> Setup {
+    let (setup, _) = draw(&[]);
+    let setup = setup.on_ims();
+    Setup {
+        transport,
+        watch: 16,
+        ..setup
+    }
+}
+
+fn reached(run: &Run<Inline<4, 16, 4096>>, what: &str) -> u32 {
+    run.reached().get(what).copied().unwrap_or(0)
+}
+
+// The clock jumps: a SUBSCRIBE that got no answer that can be read is to go again, but the security associations have
+// ended too. It goes when there are new ones.
+#[test]
+fn nothing_but_register_goes_before_the_path_is_protected_again() {
+    let mut run = Run::new(&ims(Transport::Tcp), Inline::<4, 16, 4096>::new()).unwrap();
+    for op in [
+        Op::Register,
+        // There is an Expires already.
+        Op::Serve(vec![Extra::Expires(40_000)]),
+        Op::Wait(Wait::Minutes(133)),
+    ] {
+        run.step(&op);
+    }
+    let subscribed = reached(&run, "a SUBSCRIBE went protected");
+    assert!(subscribed > 0);
+    let before = run.transcript().len();
+    run.step(&Op::Opened(0));
+    run.step(&Op::Wait(Wait::Minutes(2)));
+    let unprotected = run.transcript().get(before..).unwrap();
+    assert!(!unprotected.contains("SUBSCRIBE"), "{unprotected}");
+    run.step(&Op::Serve(Vec::new()));
+    assert!(reached(&run, "a SUBSCRIBE went protected") > subscribed);
+    assert!(run.client().is_ready());
+    run.finish();
 }

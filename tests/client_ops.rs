@@ -10,9 +10,9 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use oma_im::config::Transport;
+use oma_im::config::{KeepAlive, Transport};
 use oma_im::storage::{Inline, Storage};
-use oma_im::testkit::ops::{Challenge, Extra, Op, Run, Setup, Wait, draw};
+use oma_im::testkit::ops::{Challenge, Extra, Offer, Op, Run, Setup, Wait, draw};
 use oma_im::testkit::rng::Rng;
 
 /// The sequence of a seed. Every other one starts with a registration, so that it gets somewhere.
@@ -236,5 +236,25 @@ fn nothing_but_register_goes_before_the_path_is_protected_again() {
     run.step(&Op::Serve(Vec::new()));
     assert!(reached(&run, "a SUBSCRIBE went protected") > subscribed);
     assert!(run.client().is_ready());
+    run.finish();
+}
+
+#[test]
+fn an_unprotected_flow_is_not_kept_open_by_options() {
+    let setup = Setup {
+        keep_alive: KeepAlive::Options,
+        ..ims(Transport::Udp)
+    };
+    let mut run = Run::new(&setup, Inline::<4, 16, 4096>::new()).unwrap();
+    for op in [
+        Op::Register,
+        Op::Opened(0),
+        Op::Offer(Offer::Fresh),
+        Op::Wait(Wait::Deadlines(15)),
+    ] {
+        run.step(&op);
+    }
+    assert!(run.transcript().contains(" REGISTER "));
+    assert!(!run.transcript().contains(" OPTIONS "));
     run.finish();
 }

@@ -821,7 +821,7 @@ impl Engine<'_> {
         let Ok(row) = self.free_message_row() else {
             return;
         };
-        if under_way {
+        if under_way || !self.is_safe(id) {
             return;
         }
         let order = self.next_id();

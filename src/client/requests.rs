@@ -195,7 +195,10 @@ impl Engine<'_> {
     fn choose_path(&self, request: &Request) -> Option<PathId> {
         if request.is_bound() {
             let fits = match request.kind {
-                RequestKind::Register | RequestKind::KeepAlive => true,
+                RequestKind::Register => true,
+                RequestKind::KeepAlive => self
+                    .main_flow(request.path)
+                    .is_some_and(|main| self.is_safe(main)),
                 _ => self.is_usable(request.path),
             };
             return fits.then_some(request.path);

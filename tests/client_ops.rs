@@ -258,3 +258,20 @@ fn an_unprotected_flow_is_not_kept_open_by_options() {
     assert!(!run.transcript().contains(" OPTIONS "));
     run.finish();
 }
+
+// `finish` looks at who holds blocks.
+#[test]
+fn a_registration_that_is_over_leaves_no_challenge_and_no_path_behind() {
+    let mut run = Run::new(&ims(Transport::Udp), Inline::<4, 16, 4096>::new()).unwrap();
+    for op in [
+        Op::Register,
+        Op::Serve(vec![Extra::Path]),
+        Op::Deregister,
+        Op::Serve(Vec::new()),
+    ] {
+        run.step(&op);
+    }
+    assert_eq!(reached(&run, "a deregistration by the protected path"), 1);
+    assert_eq!(run.client().audit().registration, 1, "the account");
+    run.finish();
+}

@@ -292,6 +292,7 @@ impl Engine<'_> {
     pub(super) fn forget_registration(&mut self, path_id: PathId) {
         self.replace_facts(path_id, None, None);
         self.reset_auth(path_id);
+        self.forget_core();
     }
 
     /// Keeps a list of a 200, if that leaves room for a request and its next attempt.

@@ -12,7 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use oma_im::config::{KeepAlive, Transport};
 use oma_im::storage::{Inline, Storage};
-use oma_im::testkit::ops::{Challenge, Extra, Offer, Op, Run, Setup, Wait, draw};
+use oma_im::testkit::ops::{By, Challenge, Extra, Offer, Op, Run, Setup, Wait, draw};
 use oma_im::testkit::rng::Rng;
 
 /// The sequence of a seed. Every other one starts with a registration, so that it gets somewhere.
@@ -273,5 +273,32 @@ fn a_registration_that_is_over_leaves_no_challenge_and_no_path_behind() {
     }
     assert_eq!(reached(&run, "a deregistration by the protected path"), 1);
     assert_eq!(run.client().audit().registration, 1, "the account");
+    run.finish();
+}
+
+// TS 33.203: the P-CSCF may open connections from its port-c. They and two sets of one-way flows are more than
+// there is room for.
+#[test]
+fn a_connection_of_the_server_gives_way_to_the_next_set() {
+    let mut run = Run::new(&ims(Transport::Udp), Inline::<4, 16, 4096>::new()).unwrap();
+    for op in [
+        Op::Register,
+        Op::Serve(Vec::new()),
+        Op::Accepted(Transport::Tcp),
+        Op::Accepted(Transport::Tcp),
+        Op::Wait(Wait::Minutes(51)),
+        Op::Guard(Challenge {
+            by: By::Server,
+            realm: 0,
+            nonce: 0,
+            algorithm: 0,
+            qop: 0,
+            stale: 0,
+        }),
+    ] {
+        run.step(&op);
+    }
+    assert_eq!(reached(&run, "a re-authentication"), 1);
+    assert!(run.client().is_ready());
     run.finish();
 }

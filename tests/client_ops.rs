@@ -10,10 +10,15 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use oma_im::config::{KeepAlive, Transport};
+use arbitrary::{Arbitrary, Unstructured};
+use oma_im::config::{DeliveryReports, KeepAlive, Nat, Transport};
 use oma_im::storage::{Inline, Storage};
-use oma_im::testkit::ops::{By, Challenge, Extra, Offer, Op, Run, Setup, Wait, draw};
+use oma_im::testkit::ops::{
+    Body, By, Challenge, Document, Extra, InHeader, Notify, Offer, Op, Request, Run, Setup,
+    Standing, Then, Wait, draw,
+};
 use oma_im::testkit::rng::Rng;
+use oma_im::wire::cpim::Notifications;
 
 /// The sequence of a seed. Every other one starts with a registration, so that it gets somewhere.
 fn sequence(seed: u64) -> (Setup, Vec<Op>) {
@@ -300,5 +305,94 @@ fn a_connection_of_the_server_gives_way_to_the_next_set() {
     }
     assert_eq!(reached(&run, "a re-authentication"), 1);
     assert!(run.client().is_ready());
+    run.finish();
+}
+
+// Reports hold the arena until they are told, and a request waits for room. Found by chance: what exactly lies in the
+// arena matters.
+#[test]
+fn what_was_told_makes_room_for_what_waits() {
+    let setup = Setup {
+        credentials: 231,
+        instance: 75,
+        texts: 45,
+        nat: Nat::Leave,
+        keep_alive: KeepAlive::Off,
+        delivery_reports: DeliveryReports::Off,
+        reports_per_minute: 9,
+        core: 1,
+        watch: 44,
+        seed: 231,
+        second: Some(Transport::Tcp),
+        ..draw(&[]).0
+    };
+    let settings = |n| Op::arbitrary(&mut Unstructured::new(&[50, n, n, n, n, n, n, n])).unwrap();
+    let message = |branch, call, from, cseq, header: Option<InHeader>, body| Request {
+        method: 0,
+        branch,
+        call,
+        from,
+        cseq,
+        headers: header.into_iter().collect(),
+        body,
+        mangle: Vec::new(),
+        then: Then::Delivered,
+    };
+    let cpim = Body::Cpim {
+        id: 225,
+        from: 165,
+        wants: Notifications::NONE,
+        date: 11,
+        route: 61,
+    };
+    let notify = Notify {
+        state: Standing::Terminated {
+            reason: 100,
+            retry_after: Some(14_200),
+        },
+        fault: 40,
+        document: Document::Settings(10),
+        way: 103,
+        mangle: Vec::new(),
+    };
+    let challenge = Challenge {
+        by: By::Proxy,
+        realm: 133,
+        nonce: 130,
+        algorithm: 27,
+        qop: 113,
+        stale: 167,
+    };
+    let mut run = Run::new(&setup, Inline::<4, 16, 4096>::new()).unwrap();
+    let report = Body::Report { id: 209, kind: 29 };
+    for op in [
+        Op::Register,
+        Op::Guard(challenge),
+        settings(0),
+        Op::Hold(6),
+        Op::Request(
+            20,
+            message(137, 180, 37, 127, Some(InHeader::SecondVia), report),
+        ),
+        settings(1),
+        Op::Notify(216, notify),
+        Op::Opened(78),
+        Op::Request(
+            151,
+            message(
+                4,
+                233,
+                156,
+                215,
+                Some(InHeader::Subject),
+                Body::Reports(253),
+            ),
+        ),
+        Op::Request(152, message(7, 147, 146, 146, None, cpim)),
+    ] {
+        run.step(&op);
+    }
+    let (_, drain) = run.transcript().split_once("operation 9 ").unwrap();
+    assert!(drain.contains(" PUBLISH "), "{drain}");
     run.finish();
 }

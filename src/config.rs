@@ -204,7 +204,8 @@ pub enum KeepAlive {
     Battery,
     /// As `Auto`, and the peer is known to answer: a missing pong ends the flow.
     Supervised,
-    /// On datagrams OPTIONS requests are sent where STUN was not promised; streams as `Auto`.
+    /// On datagrams OPTIONS requests are sent where STUN was not promised; streams as `Auto`. None goes by a flow that an
+    /// IMS core does not protect.
     Options,
     /// Nothing is sent.
     Off,

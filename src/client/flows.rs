@@ -214,6 +214,12 @@ impl Engine<'_> {
             // Two protected paths at once take all there are.
             self.drop_long();
         }
+        if let Origin::Asked(open) = info.origin
+            && self.core.flows.len() >= MAX_FLOWS
+            && self.protected_opening(open).is_some()
+        {
+            self.drop_accepted();
+        }
         if self.flow(id).is_some() || self.core.flows.len() >= MAX_FLOWS {
             if let Origin::Asked(open) = info.origin
                 && self.protected_opening(open).is_some()
@@ -823,7 +829,7 @@ impl Engine<'_> {
         let Ok(row) = self.free_message_row() else {
             return;
         };
-        if under_way {
+        if under_way || !self.is_safe(id) {
             return;
         }
         let order = self.next_id();

@@ -435,6 +435,27 @@ impl Engine<'_> {
         self.core.ims.wanted = Wanted::Nothing;
     }
 
+    /// There is no registration any more: nothing of it is worth repeating.
+    pub(crate) fn forget_core(&mut self) {
+        let ims = &mut self.core.ims;
+        ims.proof = None;
+        for block in [ims.challenge.take(), ims.path.take()]
+            .into_iter()
+            .flatten()
+        {
+            self.arena.free(block);
+        }
+    }
+
+    /// Whether anything but REGISTER may go by this main flow. TS 24.229 §5.1.2A.1.1: on an IMS core that is protected;
+    /// a registration that is not ours is its owner's to protect.
+    pub(crate) fn is_safe(&self, main: FlowId) -> bool {
+        let current = self.core.ims.current.as_ref();
+        !self.is_ims()
+            || self.core.role == Role::Adopted
+            || current.is_some_and(|set| set.out.is(main))
+    }
+
     /// The flow for a REGISTER: the path that a challenge brought, else the one in use.
     pub(crate) fn register_flow(&self, path: PathId) -> Option<FlowId> {
         let coming = self.core.ims.coming().and_then(|set| set.out.flow());

@@ -53,12 +53,20 @@ impl<'a> Engine<'a> {
             self.arena.free(block);
             self.core.rest = Rest::Disturbed;
         }
-        if self.core.rest == Rest::Disturbed {
-            self.pump();
-        } else {
-            debug_assert!(self.step() == Step::Nothing, "not at rest");
-        }
-        let next = self.leaving();
+        let next = loop {
+            if self.core.rest == Rest::Disturbed {
+                self.pump();
+            } else {
+                debug_assert!(self.step() == Step::Nothing, "not at rest");
+            }
+            let settled = self.core.rest == Rest::Reached || !self.has_room();
+            let next = self.leaving();
+            // What had nothing to say any more was given up; that may have made room for what waits.
+            let room = settled && self.core.rest == Rest::Disturbed && self.has_room();
+            if !room || !matches!(next, Next::Idle(_)) {
+                break next;
+            }
+        };
         match next {
             // The bytes of a request stay; those of an answer are spent then.
             Next::Transmit(..) | Next::Idle(_) => {}
@@ -154,6 +162,7 @@ impl<'a> Engine<'a> {
             self.core.one_shots.pop_front();
             if let OneShotBytes::Block(block) = one.bytes {
                 self.arena.free(block);
+                self.core.rest = Rest::Disturbed;
             }
         }
     }
@@ -167,8 +176,7 @@ impl<'a> Engine<'a> {
                     if nth_report(self.arena.get(block), next).is_some() {
                         count!(self, reports_unread);
                     }
-                    self.arena.free(block);
-                    self.core.events.pop_front();
+                    self.drop_reports(block);
                 }
                 Record::Reports { block, next, .. } => {
                     match nth_report(self.arena.get(block), next) {
@@ -180,19 +188,24 @@ impl<'a> Engine<'a> {
                                 *next = next.saturating_add(1);
                             }
                         }
-                        None => {
-                            self.arena.free(block);
-                            self.core.events.pop_front();
-                        }
+                        None => self.drop_reports(block),
                     }
                 }
                 // It was answered or given up before it was told.
                 Record::Challenge { id } if self.challenge_block(id).is_none() => {
                     self.core.events.pop_front();
+                    self.core.rest = Rest::Disturbed;
                 }
                 _ => return,
             }
         }
+    }
+
+    /// The reports in front were told.
+    fn drop_reports(&mut self, block: Block) {
+        self.arena.free(block);
+        self.core.events.pop_front();
+        self.core.rest = Rest::Disturbed;
     }
 
     /// The next transaction with bytes to send, and what becomes of it.

@@ -190,10 +190,18 @@ impl Engine<'_> {
         })
     }
 
-    /// The path for a request: its own for REGISTER and keep-alives, else the first that is up and was not tried.
+    /// The path for a request: its own for REGISTER, keep-alives and SUBSCRIBE, else the first that is up and was not
+    /// tried.
     fn choose_path(&self, request: &Request) -> Option<PathId> {
         if request.is_bound() {
-            return Some(request.path);
+            let fits = match request.kind {
+                RequestKind::Register => true,
+                RequestKind::KeepAlive => self
+                    .main_flow(request.path)
+                    .is_some_and(|main| self.is_safe(main)),
+                _ => self.is_usable(request.path),
+            };
+            return fits.then_some(request.path);
         }
         (0..self.core.policy.hops)
             .map(PathId)

@@ -4,7 +4,7 @@
 use super::{Heard, News, PATH, Set, Stage, Wanted, Way, Which};
 use crate::client::engine::{Engine, Role};
 use crate::client::event::{CloseReason, Event, FlowInfo, Purpose};
-use crate::client::flows::{LongFlow, PathState, Told};
+use crate::client::flows::{Flow, LongFlow, PathState, Told};
 use crate::client::requests::Step;
 use crate::client::slots::{Machine, Txn};
 use crate::config::Transport;
@@ -81,6 +81,22 @@ impl Engine<'_> {
                 && info.remote.port() == set.theirs.port_c
                 && info.remote.ip() == set.server
         })
+    }
+
+    /// Gives up the connections that the P-CSCF opened: the set that comes needs their places, and it can open others.
+    pub(crate) fn drop_accepted(&mut self) {
+        let sets = [self.core.ims.current, self.core.ims.other];
+        let asked = |flow: &Flow| {
+            let mut sets = sets.iter().flatten();
+            sets.any(|set| set.out.is(flow.id) || set.back.is(flow.id))
+        };
+        let accepted = |flow: &&Flow| {
+            let mut sets = sets.iter().flatten();
+            !asked(flow) && sets.any(|set| set.accepts(flow))
+        };
+        while let Some(id) = self.core.flows.iter().find(accepted).map(|flow| flow.id) {
+            self.drop_flow(id, CloseReason::NotNeeded);
+        }
     }
 
     /// The set that a flow belongs to.

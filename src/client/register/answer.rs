@@ -316,6 +316,7 @@ impl Engine<'_> {
         self.replace_facts(path_id, None, None);
         self.forget_gruus(path_id);
         self.reset_auth(path_id);
+        self.forget_core();
     }
 
     /// Keeps a list of a 200.

@@ -3,8 +3,11 @@
 //! An [`Op`] is one thing that an application, a network, a server, a peer or the clock does. A [`Setup`] is a
 //! configuration. Both come out of a fuzzer's bytes or of a seeded generator; [`Run`] does them one after the
 //! other and checks after each what has to hold whatever happens. Servers and peers speak SIP of a small grammar
-//! (`text`) which is mostly right, so that sequences get somewhere: a machine that only sees noise is never tried.
+//! (`text`, `notify`) which is mostly right, so that sequences get somewhere: a machine that only sees noise is never
+//! tried. On an IMS core there is a platform too (`platform`), with its security associations and its card.
 
+mod notify;
+mod platform;
 mod run;
 mod text;
 
@@ -15,13 +18,15 @@ use std::vec::Vec;
 
 use crate::client::{OpenFailure, Refusal};
 use crate::config::{
-    Assertion, Config, Credentials, DeliveryReports, DigestFloor, DisplayReports, EndToEnd,
-    KeepAlive, Nat, NextHop, Release, Strangers, TelTargets, Transport,
+    Assertion, Config, Core, Credentials, DeliveryReports, DigestFloor, DisplayReports, EndToEnd,
+    Ims, KeepAlive, Nat, NextHop, Release, SecurityFloor, Strangers, TelTargets, Transport,
+    Watching,
 };
 use crate::im::pager::{Anonymity, Wrap};
 use crate::sip::publication::RefreshForm;
 use crate::sip::transaction::Timers;
 use crate::wire::cpim::Notifications;
+use crate::wire::header::{Encryption, Integrity, IpsecSuite};
 use crate::wire::settings::Settings;
 
 /// One thing that happens to a client. Numbers pick from what there is, modulo its count.
@@ -44,6 +49,9 @@ pub enum Op {
     PublishSettings(Settings),
     RemoveSettings,
     Answer(u8, Secret),
+    /// The numbers for the next security associations.
+    Offer(Offer),
+    AccessNetwork(u8),
     NetworkChanged,
     WallClock(u32),
     Opened(u8),
@@ -56,7 +64,13 @@ pub enum Op {
     /// As `Serve`, but each request without credentials is challenged.
     Guard(Challenge),
     Respond(u8, Response),
+    /// A request is challenged for the card, and a protected path agreed on.
+    Demand(u8, Demand),
+    /// A request is answered 504, and an initial registration asked for.
+    Restore(u8),
     Request(u8, Request),
+    /// What a subscription of the client's is told.
+    Notify(u8, Notify),
     /// The last bytes that came in, once more.
     Again,
     /// Keep-alives of the peer.
@@ -72,34 +86,39 @@ pub enum Op {
 impl<'a> Arbitrary<'a> for Op {
     fn arbitrary(u: &mut Unstructured<'a>) -> arbitrary::Result<Self> {
         Ok(match u.arbitrary::<u8>()? {
-            0..40 => Self::Serve(u.arbitrary()?),
-            40..48 => Self::Guard(u.arbitrary()?),
-            48..60 => Self::PublishSettings(u.arbitrary()?),
-            60..62 => Self::RemoveSettings,
-            62..88 => Self::Send(u.arbitrary()?),
-            88..110 => Self::Respond(u.arbitrary()?, u.arbitrary()?),
-            110..156 => Self::Request(u.arbitrary()?, u.arbitrary()?),
-            156..172 => Self::Delivered(u.arbitrary()?),
-            172..182 => Self::Displayed(u.arbitrary()?),
-            182..208 => Self::Wait(u.arbitrary()?),
-            208..214 => Self::Opened(u.arbitrary()?),
-            214..220 => Self::Again,
-            220..223 => Self::Pings(u.arbitrary()?, u.arbitrary()?),
-            223..226 => Self::Bytes(u.arbitrary()?, u.arbitrary()?),
-            226..229 => Self::Withdraw(u.arbitrary()?),
-            229..233 => Self::Answer(u.arbitrary()?, u.arbitrary()?),
-            233..237 => Self::Register,
-            237..239 => Self::WallClock(u.arbitrary()?),
-            239..241 => Self::OpenFailed(u.arbitrary()?, u.arbitrary()?),
-            241..243 => Self::Closed(u.arbitrary()?),
-            243..245 => Self::Hold(u.arbitrary()?),
-            245..247 => Self::Short(u.arbitrary()?),
-            247 => Self::Refuse(u.arbitrary()?, u.arbitrary()?),
-            248 => Self::Deregister,
-            249 => Self::NetworkChanged,
-            250 => Self::Given(u.arbitrary()?),
-            251 => Self::Accepted(u.arbitrary()?),
-            252..254 => Self::Adopt(u.arbitrary()?),
+            0..38 => Self::Serve(u.arbitrary()?),
+            38..48 => Self::Guard(u.arbitrary()?),
+            48..58 => Self::PublishSettings(u.arbitrary()?),
+            58..60 => Self::RemoveSettings,
+            60..82 => Self::Send(u.arbitrary()?),
+            82..102 => Self::Respond(u.arbitrary()?, u.arbitrary()?),
+            102..104 => Self::Restore(u.arbitrary()?),
+            104..140 => Self::Request(u.arbitrary()?, u.arbitrary()?),
+            140..154 => Self::Notify(u.arbitrary()?, u.arbitrary()?),
+            154..168 => Self::Delivered(u.arbitrary()?),
+            168..177 => Self::Displayed(u.arbitrary()?),
+            177..201 => Self::Wait(u.arbitrary()?),
+            201..206 => Self::Opened(u.arbitrary()?),
+            206..211 => Self::Again,
+            211..213 => Self::Pings(u.arbitrary()?, u.arbitrary()?),
+            213..216 => Self::Bytes(u.arbitrary()?, u.arbitrary()?),
+            216..219 => Self::Withdraw(u.arbitrary()?),
+            219..225 => Self::Answer(u.arbitrary()?, u.arbitrary()?),
+            225..230 => Self::Demand(u.arbitrary()?, u.arbitrary()?),
+            230..233 => Self::Offer(u.arbitrary()?),
+            233..235 => Self::AccessNetwork(u.arbitrary()?),
+            235..238 => Self::Register,
+            238..240 => Self::WallClock(u.arbitrary()?),
+            240..242 => Self::OpenFailed(u.arbitrary()?, u.arbitrary()?),
+            242..244 => Self::Closed(u.arbitrary()?),
+            244..246 => Self::Hold(u.arbitrary()?),
+            246..248 => Self::Short(u.arbitrary()?),
+            248 => Self::Refuse(u.arbitrary()?, u.arbitrary()?),
+            249 => Self::Deregister,
+            250 => Self::NetworkChanged,
+            251 => Self::Given(u.arbitrary()?),
+            252 => Self::Accepted(u.arbitrary()?),
+            253 => Self::Adopt(u.arbitrary()?),
             254 => Self::RegistrationChanged(u.arbitrary()?),
             255 => Self::RegistrationLost,
         })
@@ -132,7 +151,7 @@ pub struct Send {
     pub expires: Option<u16>,
 }
 
-/// A secret for a challenge.
+/// A secret for a challenge, or what the card says to it.
 #[derive(Clone, Copy, Debug, Arbitrary)]
 #[allow(missing_docs)]
 pub enum Secret {
@@ -140,6 +159,29 @@ pub enum Secret {
     Ha1,
     Long,
     Abandon,
+    /// RES of this length.
+    Res(u8),
+    Keys,
+    /// The sequence number is out of range.
+    Auts,
+    MacWrong,
+}
+
+/// Numbers for security associations.
+#[derive(Clone, Copy, Debug, Arbitrary, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Offer {
+    Fresh,
+    /// As `Fresh`, but for the protected server port.
+    OtherServerPort,
+    /// Those of the last offer.
+    Last,
+    /// Those of a set that is installed.
+    Installed,
+    Reserved,
+    Equal,
+    NoPort,
+    OtherPath,
 }
 
 /// How long nothing happens.
@@ -147,6 +189,8 @@ pub enum Secret {
 #[allow(missing_docs)]
 pub enum Wait {
     Deadline,
+    /// So many deadlines, one after the other.
+    Deadlines(u8),
     Millis(u8),
     Quarters(u8),
     Minutes(u8),
@@ -205,6 +249,10 @@ pub enum Extra {
     Mapped(u8),
     SecondVia,
     EntityTag(u8),
+    /// The IM Address is not among the associated identities.
+    Barred,
+    Path,
+    AgreementList(u8),
 }
 
 /// A digest challenge.
@@ -217,6 +265,62 @@ pub struct Challenge {
     pub algorithm: u8,
     pub qop: u8,
     pub stale: u8,
+}
+
+/// A challenge for the card, with what the P-CSCF takes of the offer.
+#[derive(Clone, Debug, Arbitrary)]
+#[allow(missing_docs)]
+pub struct Demand {
+    pub algorithm: u8,
+    pub realm: u8,
+    pub nonce: u8,
+    pub qop: u8,
+    pub list: u8,
+    #[arbitrary(with = faults)]
+    pub mangle: Vec<Mangle>,
+}
+
+/// A NOTIFY for a subscription of the client's.
+#[derive(Clone, Debug, Arbitrary)]
+#[allow(missing_docs)]
+pub struct Notify {
+    pub state: Standing,
+    /// Whether Event, tags, Call-ID, CSeq and Contact are right.
+    pub fault: u8,
+    pub document: Document,
+    pub way: u8,
+    #[arbitrary(with = faults)]
+    pub mangle: Vec<Mangle>,
+}
+
+/// A Subscription-State.
+#[derive(Clone, Copy, Debug, Arbitrary)]
+#[allow(missing_docs)]
+pub enum Standing {
+    Active(u16),
+    Timeless,
+    Pending(u16),
+    Terminated {
+        reason: u8,
+        retry_after: Option<u16>,
+    },
+    Missing,
+    Strange,
+}
+
+/// What a NOTIFY carries.
+#[derive(Clone, Debug, Arbitrary)]
+#[allow(missing_docs)]
+pub enum Document {
+    None,
+    Registration {
+        version: u8,
+        partial: u8,
+        contact: u8,
+        seconds: u16,
+    },
+    Settings(u8),
+    Other(u8, Vec<u8>),
 }
 
 /// Who challenges.
@@ -311,6 +415,25 @@ fn faults(u: &mut Unstructured<'_>) -> arbitrary::Result<Vec<Mangle>> {
     }
 }
 
+/// What a platform can do, the first so many of them.
+const SUITES: [IpsecSuite; 4] = [
+    IpsecSuite::esp(Integrity::HmacSha1_96, Encryption::AesCbc),
+    IpsecSuite::esp(Integrity::HmacSha1_96, Encryption::Null),
+    IpsecSuite::esp(Integrity::HmacMd5_96, Encryption::Null),
+    IpsecSuite::esp(Integrity::HmacMd5_96, Encryption::DesEde3Cbc),
+];
+
+/// What an integrator may have put into the Contact of REGISTER.
+const FEATURE_TAGS: &str = ";+g.example.tag";
+
+const fn watching(bit: u8) -> Watching {
+    if bit == 0 {
+        Watching::Off
+    } else {
+        Watching::On
+    }
+}
+
 /// A configuration.
 #[derive(Clone, Debug, Arbitrary)]
 #[allow(missing_docs)]
@@ -332,21 +455,59 @@ pub struct Setup {
     pub floor: DigestFloor,
     pub mtu: Option<u16>,
     pub reports_per_minute: u8,
-    pub ims: u8,
+    pub core: u8,
+    pub watch: u8,
+    pub security: u8,
     pub seed: u8,
 }
 
 impl Setup {
+    /// Whether the core is an IMS core.
+    pub fn is_ims(&self) -> bool {
+        self.core % 4 > 1
+    }
+
+    /// The same on an IMS core.
+    #[must_use]
+    pub fn on_ims(self) -> Self {
+        Self {
+            core: self.core | 2,
+            ..self
+        }
+    }
+
     /// Makes something with the configuration, whose texts live for the call.
     pub fn with<T>(&self, make: impl FnOnce(&Config<'_>, [u8; 32]) -> T) -> T {
-        let hop = |transport| NextHop::new("proxy.example.com", transport);
+        let hop = |transport| {
+            let secured = match transport {
+                Transport::Tls if self.is_ims() => Transport::Tcp,
+                other => other,
+            };
+            NextHop::new("proxy.example.com", secured)
+        };
         let hops = [
             hop(self.transport),
             hop(self.second.unwrap_or(Transport::Tcp)),
         ];
         let user = "alice@example.com";
         let config = Config {
+            core: if self.is_ims() {
+                Core::Ims(Ims {
+                    mechanisms: SUITES
+                        .get(..1 + usize::from(self.security % 4))
+                        .unwrap_or_default(),
+                    floor: if self.security & 16 == 0 {
+                        SecurityFloor::Offered
+                    } else {
+                        SecurityFloor::Encrypted
+                    },
+                    invalid_challenges: 1 + (self.security >> 2) % 4,
+                })
+            } else {
+                Core::Sip
+            },
             credentials: match self.credentials % 5 {
+                _ if self.is_ims() => Credentials::Aka { user },
                 0 | 1 => Credentials::Password {
                     user,
                     password: "secret",
@@ -380,10 +541,21 @@ impl Setup {
             digest_floor: self.floor,
             path_mtu: self.mtu,
             reports_per_minute: u16::from(self.reports_per_minute),
-            timers: if self.ims % 2 == 1 {
-                Timers::IMS
+            timers: match self.core % 4 {
+                0 => Timers::RFC3261,
+                _ => Timers::IMS,
+            },
+            registration_expires: match self.watch % 8 {
+                4..6 => 600_000,
+                6 => 60,
+                _ => 3_600,
+            },
+            watch_registration: watching(self.watch & 16),
+            watch_settings: watching(self.watch & 32),
+            feature_tags: if self.texts % 8 == 7 {
+                FEATURE_TAGS
             } else {
-                Timers::RFC3261
+                ""
             },
             settings_refresh: if self.texts % 16 > 11 {
                 RefreshForm::Document

@@ -7,34 +7,42 @@
 //!   every command on the settings one.
 //! - The settings that the client names are those of an answer to a command, and none without one.
 //! - A message comes to the application once.
+//! - No feature tag goes out but those that IM needs and those that were configured.
+//! - On an IMS core nothing but REGISTER goes unprotected, and nothing that names the cell; what a protected path
+//!   demands is on every request there; and what `platform` says of security associations.
 //!
 //! All that comes out is kept as a transcript, so that two runs can be held against each other.
 
+mod around;
+mod checks;
+
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::fmt::Write;
-use std::net::SocketAddr;
 use std::string::String;
 use std::vec;
 use std::vec::Vec;
 
+use around::keys;
+use checks::{event_of, sent};
+
+use super::notify::Watched;
+use super::platform::{Link, Platform, Wanted};
 use super::text;
-use super::{Adopt, Challenge, Extra, Op, Request, Secret, Send, Setup, Then, Wait};
+use super::{Adopt, FEATURE_TAGS, Op, Request, Secret, Send, Setup, Then, Wait};
 use crate::client::{
-    Adopted, Answer, Client, Direction, Event, FlowInfo, Holders, Item, OpenFailure, Origin,
-    Output, SettingsChange, SettingsOutcome, Verified,
+    Adopted, Answer, Client, Direction, Holders, Item, OpenFailure, Origin, Output, Purpose,
 };
 use crate::config::Transport;
 use crate::error::{CommandError, ConfigError};
-use crate::id::{ChallengeId, FlowId, IncomingId, OpenId, PathId, SendId, SettingsId};
+use crate::id::{ChallengeId, FlowId, IncomingId, PathId, SendId, SettingsId};
 use crate::im::imdn::ReportKind;
 use crate::im::pager::Outgoing;
 use crate::storage::Storage;
 use crate::testkit::sip::Sip;
 use crate::time::Instant;
 use crate::wire::cpim::Notifications;
-use crate::wire::message::Message;
+use crate::wire::digest::Algorithm;
 use crate::wire::settings::Settings;
-use crate::wire::stun;
 
 /// Polls of one drain at the most.
 const POLLS: usize = 200;
@@ -42,6 +50,17 @@ const POLLS: usize = 200;
 const REMEMBERED: usize = 12;
 /// The default of `Config::stream_buffer`.
 const STREAM_BUFFER: usize = 8192;
+/// What a server that behaves does in one operation, at the most.
+const ROUNDS: usize = 10;
+/// Values of P-Access-Network-Info; the last two are refused.
+const ACCESS: [&str; 6] = [
+    "3GPP-E-UTRAN-FDD;utran-cell-id-3gpp=00101D0FCE1",
+    "IEEE-802.11;i-wlan-node-id=00c0ffee0001",
+    "3GPP-NR-FDD;utran-cell-id-3gpp=00101D0FCE2",
+    "",
+    "3GPP-NR-FDD\r\nX: y",
+    "not a value, either",
+];
 
 /// A client, and what the driver and the application know.
 pub struct Run<S> {
@@ -49,13 +68,31 @@ pub struct Run<S> {
     now: Instant,
     flows: Vec<Link>,
     next_flow: u32,
-    opens: Vec<(OpenId, Transport)>,
+    opens: Vec<Wanted>,
     /// Requests of the client's that can be answered, by flow.
     waiting: VecDeque<(FlowId, Sip)>,
     challenges: Vec<ChallengeId>,
+    /// The challenge that waits for the card.
+    card: Option<(ChallengeId, Algorithm)>,
+    platform: Platform,
+    ims: bool,
+    /// Whether somebody else holds the registration.
+    adopted: bool,
+    /// The Contact parameters that were configured.
+    feature_tags: bool,
+    /// P-Access-Network-Info, as it was given.
+    access: Option<&'static str>,
+    watched: VecDeque<Watched>,
+    branch: u32,
+    /// The Contact of the last REGISTER, and the document of the last PUBLISH.
+    contact: String,
+    published: Option<String>,
+    /// What the operation under way does, where that makes an event mean something.
+    cause: Option<Cause>,
+    reached: BTreeMap<&'static str, u32>,
     inbox: Vec<IncomingId>,
     /// Sender and Message-ID of the last messages.
-    seen: VecDeque<(Vec<u8>, Vec<u8>)>,
+    seen: VecDeque<(IncomingId, Vec<u8>, Vec<u8>)>,
     sends: BTreeMap<SendId, Outcome>,
     /// Commands on the settings that have not ended; `None` removes.
     settings: BTreeMap<SettingsId, Option<Settings>>,
@@ -64,16 +101,18 @@ pub struct Run<S> {
     reports: HashSet<(IncomingId, ReportKind)>,
     sent_ids: Vec<String>,
     last: Option<(FlowId, Vec<u8>)>,
+    /// Operations so far.
+    count: usize,
     hold: u8,
     short: Option<u8>,
     deadline: Option<Instant>,
     transcript: String,
 }
 
-struct Link {
-    id: FlowId,
-    transport: Transport,
-    unread: Vec<u8>,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    Notify,
+    Restore,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +136,18 @@ impl<S: Storage> Run<S> {
             opens: Vec::new(),
             waiting: VecDeque::new(),
             challenges: Vec::new(),
+            card: None,
+            platform: Platform::new(),
+            ims: setup.is_ims(),
+            adopted: false,
+            feature_tags: setup.with(|config, _| config.feature_tags == FEATURE_TAGS),
+            access: None,
+            watched: VecDeque::new(),
+            branch: 0,
+            contact: String::new(),
+            published: None,
+            cause: None,
+            reached: BTreeMap::new(),
             inbox: Vec::new(),
             seen: VecDeque::new(),
             sends: BTreeMap::new(),
@@ -105,6 +156,7 @@ impl<S: Storage> Run<S> {
             reports: HashSet::new(),
             sent_ids: Vec::new(),
             last: None,
+            count: 0,
             hold: 0,
             short: None,
             deadline: None,
@@ -120,6 +172,15 @@ impl<S: Storage> Run<S> {
     /// All that came out so far, and the answers to commands.
     pub fn transcript(&self) -> &str {
         &self.transcript
+    }
+
+    /// What was reached, and how often.
+    pub fn reached(&self) -> &BTreeMap<&'static str, u32> {
+        &self.reached
+    }
+
+    fn reach(&mut self, what: &'static str) {
+        *self.reached.entry(what).or_default() += 1;
     }
 
     /// Does all operations, then lets everything end.
@@ -144,14 +205,23 @@ impl<S: Storage> Run<S> {
         } else {
             self.drain();
         }
+        self.cause = None;
         self.client.audit();
     }
 
     fn apply(&mut self, op: &Op) {
         let now = self.now;
+        let _ = writeln!(
+            self.transcript,
+            "operation {} at {}",
+            self.count,
+            now.as_millis()
+        );
+        self.count += 1;
         match op {
             Op::Register => {
                 let result = self.client.register(now);
+                self.adopted &= result.is_err();
                 self.note("register", result);
             }
             Op::Deregister => {
@@ -160,6 +230,7 @@ impl<S: Storage> Run<S> {
             }
             Op::Adopt(what) => {
                 let result = self.client.adopt_registration(now, &adopted(*what));
+                self.adopted |= result.is_ok();
                 self.note("adopt", result);
             }
             Op::RegistrationChanged(what) => {
@@ -168,6 +239,7 @@ impl<S: Storage> Run<S> {
             }
             Op::RegistrationLost => {
                 let result = self.client.registration_lost(now);
+                self.adopted &= result.is_err();
                 self.note("lost", result);
             }
             Op::Send(send) => self.send(send),
@@ -181,6 +253,10 @@ impl<S: Storage> Run<S> {
             Op::Refuse(n, why) => {
                 let id = pick(&self.inbox, *n).unwrap_or(IncomingId(0));
                 let result = self.client.refuse(now, id, *why);
+                if result.is_ok() {
+                    // It was not taken, and may come again.
+                    self.seen.retain(|(of, ..)| *of != id);
+                }
                 self.note("refuse", result);
             }
             Op::PublishSettings(settings) => {
@@ -192,34 +268,57 @@ impl<S: Storage> Run<S> {
                 self.set("remove", None, result);
             }
             Op::Answer(n, secret) => {
-                let id = pick(&self.challenges, *n).unwrap_or(ChallengeId(0));
+                // Mostly the one that waits for the card.
+                let id = match self.card {
+                    Some((id, _)) if n % 4 > 0 => id,
+                    _ => pick(&self.challenges, *n).unwrap_or(ChallengeId(0)),
+                };
                 let answer = match secret {
                     Secret::Password => Answer::Password(b"secret"),
                     Secret::Ha1 => Answer::Ha1([9; 16]),
                     Secret::Long => Answer::Password(&[b'x'; 3000]),
                     Secret::Abandon => Answer::Abandon,
+                    Secret::Res(len) => Answer::Res(&[0; 40][..usize::from(*len) % 40]),
+                    Secret::Keys => keys(),
+                    Secret::Auts => Answer::Auts([3; 14]),
+                    Secret::MacWrong => Answer::MacWrong,
                 };
                 let result = self.client.answer(now, id, answer);
                 self.note("answer", result);
+            }
+            Op::Offer(how) => self.offer(*how),
+            Op::AccessNetwork(n) => {
+                let value = ACCESS[usize::from(*n) % ACCESS.len()];
+                let result = self.client.access_network(now, value);
+                if result.is_ok() {
+                    self.access = Some(value).filter(|value| !value.is_empty());
+                }
+                self.note("access", result);
             }
             Op::NetworkChanged => self.client.network_changed(now),
             Op::WallClock(seconds) => self
                 .client
                 .wall_clock(now, 1_700_000_000_000 + u64::from(*seconds) * 1000),
             Op::Opened(n) => {
-                if let Some((id, transport)) = pick(&self.opens, *n) {
-                    self.opens.retain(|open| open.0 != id);
-                    self.open(Origin::Asked(id), transport);
+                if let Some(wanted) = pick(&self.opens, *n) {
+                    self.opens.retain(|open| open.id != wanted.id);
+                    self.open_wanted(&wanted);
                 }
             }
             Op::OpenFailed(n, why) => {
-                if let Some((id, _)) = pick(&self.opens, *n) {
-                    self.opens.retain(|open| open.0 != id);
+                if let Some(Wanted { id, .. }) = pick(&self.opens, *n) {
+                    self.opens.retain(|open| open.id != id);
                     self.client.flow_failed(now, id, *why);
                 }
             }
-            Op::Given(transport) => self.open(Origin::Given(PathId(0)), *transport),
-            Op::Accepted(transport) => self.open(Origin::Accepted, *transport),
+            Op::Given(transport) => self.open_plain(Origin::Given(PathId(0)), *transport),
+            Op::Accepted(Transport::Tcp) if self.platform.inward().is_some() => {
+                if let Some((local, remote)) = self.platform.inward() {
+                    let both = Direction::Both;
+                    self.open(Origin::Accepted, Transport::Tcp, both, local, remote);
+                }
+            }
+            Op::Accepted(transport) => self.open_plain(Origin::Accepted, *transport),
             Op::Closed(n) => {
                 let ids: Vec<_> = self.flows.iter().map(|link| link.id).collect();
                 if let Some(id) = pick(&ids, *n) {
@@ -240,8 +339,29 @@ impl<S: Storage> Run<S> {
             Op::Respond(n, how) => {
                 let all: Vec<_> = self.waiting.iter().cloned().collect();
                 if let Some((flow, request)) = pick(&all, *n) {
-                    self.bring(flow, text::response(&request, how), Then::Nothing);
+                    let bytes = text::response(&request, how);
+                    self.platform.dealt(&bytes, &how.mangle);
+                    self.answer(flow, &request, bytes);
                 }
+            }
+            Op::Demand(n, how) => {
+                let all: Vec<_> = self.waiting.iter().cloned().collect();
+                if let Some((flow, request)) = pick(&all, *n) {
+                    self.demand(flow, &request, how);
+                }
+            }
+            Op::Restore(n) => {
+                let other = |(_, sip): &&(FlowId, Sip)| sip.method() != Some("REGISTER");
+                let mut all: Vec<_> = self.waiting.iter().filter(other).cloned().collect();
+                all.extend(self.waiting.iter().next().cloned());
+                if let Some((flow, request)) = pick(&all, *n) {
+                    self.cause = Some(Cause::Restore);
+                    self.answer(flow, &request, text::restoring(&request));
+                }
+            }
+            Op::Notify(n, what) => {
+                self.cause = Some(Cause::Notify);
+                self.notify(*n, what);
             }
             Op::Request(n, what) => self.request(*n, what),
             Op::Again => {
@@ -254,13 +374,20 @@ impl<S: Storage> Run<S> {
                 let flow = pick(&ids, *n).unwrap_or(FlowId(999));
                 self.bring(flow, bytes.clone(), Then::Nothing);
             }
+            Op::Wait(Wait::Deadlines(n)) => {
+                for _ in 0..n % 16 {
+                    self.now = self.deadline.unwrap_or(self.now).max(self.now);
+                    self.client.timeout(self.now);
+                    self.drain();
+                }
+            }
             Op::Wait(wait) => {
                 self.now = match wait {
                     Wait::Deadline => self.deadline.unwrap_or(now).max(now),
                     Wait::Millis(n) => now.after(u64::from(*n)),
                     Wait::Quarters(n) => now.after(u64::from(*n) * 250),
                     Wait::Minutes(n) => now.after(u64::from(*n) * 60_000),
-                    Wait::Back(_) | Wait::Not => now,
+                    Wait::Back(_) | Wait::Not | Wait::Deadlines(_) => now,
                 };
                 let told = match wait {
                     Wait::Back(n) => Instant::from_millis(now.as_millis() - u64::from(*n)),
@@ -333,43 +460,6 @@ impl<S: Storage> Run<S> {
         self.note("report", result);
     }
 
-    fn open(&mut self, origin: Origin, transport: Transport) {
-        self.next_flow += 1;
-        let id = FlowId(self.next_flow);
-        let info = FlowInfo {
-            origin,
-            transport,
-            local: SocketAddr::from(([192, 0, 2, 10], 5060)),
-            remote: SocketAddr::from(([192, 0, 2, 1], 5060)),
-            verified: Verified::No,
-            direction: Direction::Both,
-        };
-        self.flows.push(Link {
-            id,
-            transport,
-            unread: Vec::new(),
-        });
-        self.client.flow_opened(self.now, id, &info);
-    }
-
-    /// A server that behaves.
-    fn serve(&mut self, challenge: Option<Challenge>, extras: &[Extra]) {
-        for (id, transport) in core::mem::take(&mut self.opens) {
-            self.open(Origin::Asked(id), transport);
-            self.drain();
-        }
-        for _ in 0..4 {
-            for (flow, request) in core::mem::take(&mut self.waiting) {
-                let bytes = match challenge {
-                    Some(challenge) => text::guarded(&request, challenge),
-                    None => text::success(&request, extras),
-                };
-                self.bring(flow, bytes, Then::Nothing);
-                self.drain();
-            }
-        }
-    }
-
     fn request(&mut self, n: u8, what: &Request) {
         let ids: Vec<_> = self.flows.iter().map(|l| (l.id, l.transport)).collect();
         let (flow, transport) = pick(&ids, n).unwrap_or((FlowId(999), Transport::Udp));
@@ -419,13 +509,17 @@ impl<S: Storage> Run<S> {
                 }
                 Item::Nothing | Item::Broken => {}
                 Item::Message(message) => {
+                    if self.protected(flow) {
+                        *self.reached.entry("a message came protected").or_default() += 1;
+                    }
                     let _ = writeln!(self.transcript, "{message:?}");
                     let sender = message.asserted.unwrap_or(message.from).to_vec();
                     if let Some(id) = message.message_id {
-                        let key = (sender, id.to_vec());
-                        assert!(!self.seen.contains(&key), "{key:?} was handed out before");
+                        let before =
+                            |(_, of, known): &(_, Vec<u8>, Vec<u8>)| *of == sender && known == id;
+                        assert!(!self.seen.iter().any(before), "{id:?} came before");
                         if !matches!(then, Then::Refuse(_)) {
-                            self.seen.push_back(key);
+                            self.seen.push_back((message.id, sender, id.to_vec()));
                         }
                         if self.seen.len() > REMEMBERED {
                             self.seen.pop_front();
@@ -462,6 +556,7 @@ impl<S: Storage> Run<S> {
             let late = self.deadline.filter(|at| *at <= self.now);
             assert_eq!(late, None, "in the past twice, now {:?}", self.now);
         }
+        self.platform.check(self.now, &self.flows);
         let stats = self.client.stats();
         assert_eq!(stats.events_lost, 0);
         // While it is away it is not told that their time is over.
@@ -503,22 +598,31 @@ impl<S: Storage> Run<S> {
             Output::Transmit { flow, bytes } => {
                 let link = self.flows.iter().find(|link| link.id == flow);
                 let link = link.unwrap_or_else(|| panic!("{flow:?} is not open"));
+                assert_ne!(link.direction, Direction::In, "{flow:?} is one-way");
                 if let Some(sip) = sent(bytes, link.transport) {
-                    if let Some(id) = text::message_id(&sip)
-                        && !self.sent_ids.contains(&id)
-                    {
-                        self.sent_ids.push(id);
-                    }
-                    let branch = text::branch(&sip);
-                    self.waiting
-                        .retain(|(_, other)| text::branch(other) != branch);
-                    self.waiting.push_back((flow, sip));
-                    if self.waiting.len() > 8 {
-                        self.waiting.pop_front();
-                    }
+                    self.sent(flow, sip);
                 }
             }
-            Output::Open(open) => self.opens.push((open.id, open.transport)),
+            Output::Open(open) => {
+                let wanted = Wanted {
+                    id: open.id,
+                    transport: open.transport,
+                    direction: match (open.purpose, open.transport) {
+                        (Purpose::Protected, Transport::Udp) => Direction::Out,
+                        (Purpose::ProtectedIn, _) => Direction::In,
+                        _ => Direction::Both,
+                    },
+                    local_port: open.local_port,
+                    remote: open.remote,
+                };
+                let through = open.local_port.zip(open.remote);
+                let set = through.and_then(|(local, remote)| self.platform.through(local, remote));
+                assert_eq!(set.is_some(), through.is_some(), "{open:?} without a set");
+                if matches!(open.purpose, Purpose::Protected | Purpose::ProtectedIn) {
+                    assert!(set.is_some(), "{open:?} is not protected");
+                }
+                self.opens.push(wanted);
+            }
             Output::Close { flow, .. } => self.flows.retain(|link| link.id != flow),
             Output::Event(event) => {
                 let told = event_of(&event);
@@ -534,48 +638,6 @@ impl<S: Storage> Run<S> {
             }
         }
         true
-    }
-
-    fn happened(&mut self, event: Told) {
-        match event {
-            Told::Sent(id) => {
-                let old = self.sends.insert(id, Outcome::Told);
-                assert_eq!(old, Some(Outcome::Open), "{id:?} ended");
-            }
-            Told::ReportSent(id, kind) => {
-                // Automatic ones were not asked for, repeated ones ended before.
-                self.reports.remove(&(id, kind));
-            }
-            Told::Challenge(id) => self.challenges.push(id),
-            Told::SettingsDone(id, outcome) => {
-                let wanted = self.settings.remove(&id);
-                let wanted = wanted.unwrap_or_else(|| panic!("{id:?} ended before"));
-                match outcome {
-                    SettingsOutcome::InEffect { settings, .. } => {
-                        assert_eq!(wanted, Some(settings), "{id:?} brought others");
-                        self.in_effect = Some(settings);
-                    }
-                    SettingsOutcome::Removed => {
-                        assert_eq!(wanted, None, "{id:?} removes nothing");
-                        self.in_effect = None;
-                    }
-                    SettingsOutcome::RunsOut { .. } => assert_eq!(wanted, None),
-                    SettingsOutcome::Superseded
-                    | SettingsOutcome::Withdrawn
-                    | SettingsOutcome::Failed(_) => {}
-                }
-            }
-            Told::Settings(SettingsChange::InEffect { settings, .. }) => {
-                self.in_effect = Some(settings);
-            }
-            Told::Settings(SettingsChange::Lost) => self.in_effect = None,
-            Told::Settings(
-                SettingsChange::Retrying { .. }
-                | SettingsChange::GivenUp(_)
-                | SettingsChange::Elsewhere { .. },
-            )
-            | Told::Other => {}
-        }
     }
 
     /// Lets everything end and checks that it does.
@@ -601,7 +663,7 @@ impl<S: Storage> Run<S> {
             self.drain();
         }
         for _ in 0..2_000 {
-            for (id, _) in core::mem::take(&mut self.opens) {
+            for Wanted { id, .. } in core::mem::take(&mut self.opens) {
                 let why = OpenFailure::NoMoreCandidates;
                 self.client.flow_failed(self.now, id, why);
                 self.drain();
@@ -618,11 +680,12 @@ impl<S: Storage> Run<S> {
         assert_eq!(report, None, "a report without end");
         let command = self.settings.iter().next();
         assert_eq!(command, None, "settings without end");
+        assert!(self.platform.is_bare(), "a set is not deleted");
         let usage = self.client.usage();
         assert_eq!((usage.transactions, usage.requests), (0, 0), "{usage:?}");
         let holders = self.client.audit();
         let rest = Holders {
-            registration: 1,
+            registration: 1 + usize::from(self.access.is_some()),
             secret: holders.secret,
             requests: 0,
             answers: 0,
@@ -632,44 +695,15 @@ impl<S: Storage> Run<S> {
     }
 }
 
-/// What of an event the checks look at.
-enum Told {
-    Sent(SendId),
-    ReportSent(IncomingId, ReportKind),
-    Challenge(ChallengeId),
-    SettingsDone(SettingsId, SettingsOutcome),
-    Settings(SettingsChange),
-    Other,
-}
-
-fn event_of(event: &Event<'_>) -> Told {
-    match event {
-        Event::Sent { id, .. } => Told::Sent(*id),
-        Event::ReportSent { id, kind, .. } => Told::ReportSent(*id, *kind),
-        Event::Challenge { id, .. } => Told::Challenge(*id),
-        Event::SettingsDone { id, outcome } => Told::SettingsDone(*id, *outcome),
-        Event::Settings(change) => Told::Settings(*change),
-        _ => Told::Other,
+/// What came before a panic is printed.
+impl<S> Drop for Run<S> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let at = self.transcript.len().saturating_sub(20_000);
+            let tail = self.transcript.get(at..).unwrap_or(&self.transcript);
+            std::eprintln!("… {tail}");
+        }
     }
-}
-
-/// Checks what goes out; a request is handed back to be answered.
-fn sent(bytes: &[u8], transport: Transport) -> Option<Sip> {
-    if matches!(bytes, b"\r\n\r\n" | b"\r\n") {
-        assert!(transport.is_stream());
-        return None;
-    }
-    if transport == Transport::Udp && stun::is_stun(bytes) {
-        return None;
-    }
-    let text = String::from_utf8_lossy(bytes);
-    let message = Message::parse(bytes).unwrap_or_else(|error| panic!("{error:?} in {text}"));
-    if message.request().is_some() {
-        let valid = message.validate();
-        assert_eq!(valid, Ok(()), "{text}");
-        return Sip::parse(bytes);
-    }
-    None
 }
 
 fn adopted(what: Adopt) -> Adopted<'static> {

@@ -3,7 +3,9 @@
 use std::format;
 use std::prelude::rust_2024::*;
 
-use super::{Body, By, Challenge, Code, Contact, Extra, InHeader, Mangle, Request, Response};
+use super::{
+    Body, By, Challenge, Code, Contact, Demand, Extra, InHeader, Mangle, Request, Response,
+};
 use crate::testkit::sip::{Sip, param};
 use crate::wire::cpim::Notifications;
 
@@ -30,9 +32,9 @@ pub(super) fn target(n: u8) -> &'static str {
 
 /// The response of a grammar to a request of the client's.
 pub(super) fn response(request: &Sip, how: &Response) -> Vec<u8> {
-    const USUAL: [u16; 26] = [
-        100, 180, 199, 202, 204, 299, 302, 400, 401, 403, 404, 407, 408, 412, 415, 423, 433, 480,
-        488, 489, 500, 502, 503, 504, 600, 603,
+    const USUAL: [u16; 32] = [
+        100, 180, 199, 202, 204, 299, 302, 305, 380, 400, 401, 403, 404, 407, 408, 412, 415, 420,
+        421, 423, 433, 480, 481, 488, 489, 494, 500, 502, 503, 504, 600, 603,
     ];
     let status = match how.status {
         Code::Ok => 200,
@@ -52,8 +54,13 @@ pub(super) fn success(request: &Sip, extras: &[Extra]) -> Vec<u8> {
     let group = request.uri().is_some_and(|uri| uri.contains("group"));
     let status = if group { 202 } else { 200 };
     let mut sip = Sip::response(request, status, "OK", "servertag");
-    for value in request.all("Contact") {
-        sip.push("Contact", &value);
+    if request.method() == Some("SUBSCRIBE") {
+        sip.push("Contact", "<sip:notifier@proxy.example.com>");
+        sip.push("Expires", request.header("Expires").unwrap_or("60"));
+    } else {
+        for value in request.all("Contact") {
+            sip.push("Contact", &value);
+        }
     }
     if request.method() == Some("REGISTER") {
         sip.push("Service-Route", "<sip:orig@proxy.example.com;lr>");
@@ -85,6 +92,90 @@ pub(super) fn guarded(request: &Sip, challenge: Challenge) -> Vec<u8> {
     }
     let mut sip = Sip::response(request, status, "Who are you", "servertag");
     put_extra(&mut sip, request, &Extra::Challenge(challenge));
+    sip.to_bytes()
+}
+
+/// The challenge of an IMS core; `n` is new each time and numbers what the P-CSCF gives out.
+pub(super) fn demanded(request: &Sip, how: &Demand, n: u32) -> Vec<u8> {
+    const ALGORITHMS: [&str; 8] = [
+        "AKAv1-MD5",
+        "AKAv1-MD5",
+        "AKAv1-MD5",
+        "AKAv1-MD5",
+        "AKAv2-MD5",
+        "AKAv2-MD5",
+        "AKAv1-MD5",
+        "MD5",
+    ];
+    const QOPS: [&str; 8] = [
+        "",
+        "",
+        ", qop=\"auth\"",
+        ", qop=\"auth,auth-int\"",
+        "",
+        ", qop=\"auth-int\"",
+        ", qop=\"auth\"",
+        ", qop=\"x\"",
+    ];
+    let mut sip = Sip::response(request, 401, "Who are you", "servertag");
+    let realm = if how.realm % 16 == 15 {
+        "other"
+    } else {
+        "example.com"
+    };
+    // 32 octets in Base64.
+    let nonce = if how.nonce % 16 == 15 {
+        "AAAA".to_string()
+    } else {
+        format!("{n:0>6}{}=", "A".repeat(37))
+    };
+    sip.push(
+        "WWW-Authenticate",
+        &format!(
+            "Digest realm=\"{realm}\", nonce=\"{nonce}\", algorithm={}{}",
+            ALGORITHMS[usize::from(how.algorithm) % 8],
+            QOPS[usize::from(how.qop) % 8],
+        ),
+    );
+    put_agreement(&mut sip, how.list, n);
+    mangled(sip.to_bytes(), &how.mangle)
+}
+
+/// What a P-CSCF takes of an offer.
+fn put_agreement(sip: &mut Sip, kind: u8, n: u32) {
+    let spi = 100_000 + 2 * n;
+    let numbers = format!(
+        "spi-c={spi};spi-s={};port-c={};port-s=7531",
+        spi + 1,
+        8_000 + n % 1_000
+    );
+    let suite = "alg=hmac-sha-1-96;ealg=aes-cbc";
+    let good = format!("ipsec-3gpp;q=0.5;{suite};{numbers}");
+    let value = match kind % 24 {
+        0..16 => good,
+        16 => format!("ipsec-3gpp;q=0.1;alg=hmac-md5-96;ealg=null;{numbers}, {good}"),
+        17 => format!("ipsec-3gpp;alg=hmac-sha-1-96;ealg=null;{numbers}"),
+        18 => "digest;d-alg=md5;d-qop=auth".to_string(),
+        19 => return,
+        20 => format!("ipsec-3gpp;{suite};spi-c={spi};port-c=8000;port-s=7531"),
+        21 => format!("{good}, {}", "tls;q=0.001, ".repeat(60)),
+        22 => {
+            sip.push("Security-Server", "tls;q=0.1");
+            good
+        }
+        _ => format!("ipsec-3gpp;alg=hmac-md5-96;ealg=des-ede3-cbc;{numbers}"),
+    };
+    sip.push("Security-Server", &value);
+}
+
+/// TS 24.229 §5.1.2A.1.6: the core has forgotten the user.
+pub(super) fn restoring(request: &Sip) -> Vec<u8> {
+    let mut sip = Sip::response(request, 504, "Server Time-out", "servertag");
+    sip.push("P-Asserted-Identity", "<sip:orig@proxy.example.com;lr>");
+    sip.push("Content-Type", "application/3gpp-ims+xml");
+    sip.body = b"<ims-3gpp version=\"1\"><alternative-service><type>restoration</type><reason/>\
+        <action>initial-registration</action></alternative-service></ims-3gpp>"
+        .to_vec();
     sip.to_bytes()
 }
 
@@ -145,6 +236,12 @@ fn put_extra(sip: &mut Sip, request: &Sip, extra: &Extra) {
             let long = "t".repeat(usize::from(n));
             sip.set("SIP-ETag", if n % 4 == 0 { "\"t\"" } else { &long });
         }
+        Extra::Barred => sip.set(
+            "P-Associated-URI",
+            "<sip:second@example.com>, <tel:+15551230001>",
+        ),
+        Extra::Path => sip.push("Path", "<sip:term@pcscf.example.com;lr>"),
+        Extra::AgreementList(n) => put_agreement(sip, n, 999_000),
     }
 }
 
@@ -354,7 +451,7 @@ pub(super) fn branch(sip: &Sip) -> Option<String> {
     param(sip.header("Via")?, "branch")
 }
 
-fn mangled(mut bytes: Vec<u8>, faults: &[Mangle]) -> Vec<u8> {
+pub(super) fn mangled(mut bytes: Vec<u8>, faults: &[Mangle]) -> Vec<u8> {
     for fault in faults {
         if bytes.is_empty() {
             return bytes;

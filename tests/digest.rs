@@ -146,6 +146,14 @@ fn commas_part_parameters_challenges_and_forgotten_quotes() {
         ),
         (br#"Digest realm="a",qop="",nonce="n""#, QopOffer::Absent),
         (
+            br#"Digest realm="a",nonce="n",qop="auth,auth,x""#,
+            QopOffer::Auth,
+        ),
+        (
+            br#"Digest realm="a",nonce="n",qop="auth-int,x""#,
+            QopOffer::AuthInt,
+        ),
+        (
             br#"Digest realm="a",qop="other",nonce="n""#,
             QopOffer::Unknown,
         ),

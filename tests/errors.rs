@@ -9,6 +9,7 @@ use oma_im::sip::transaction::TimersError;
 use oma_im::wire::deflate::InflateError;
 use oma_im::wire::digest::{AnswerError, Unanswerable};
 use oma_im::wire::error::{ParseError, ParseErrorKind};
+use oma_im::wire::name::{Status, StatusClass};
 use oma_im::wire::settings::{DialectError, Setting};
 use oma_im::wire::sink::TooSmall;
 use oma_im::wire::writer::TextError;
@@ -139,5 +140,22 @@ fn what_is_wrong_with_bytes_where_and_by_which_clause() {
         let (what, clause) = (error.kind.text(), error.kind.clause());
         assert_eq!(*said, format!("{what} at byte 7 ({clause})"));
         assert!(clause.contains('§'), "{clause}");
+    }
+}
+
+/// RFC 3261 §7.2: the first digit.
+#[test]
+fn what_kind_of_answer_a_status_is() {
+    for (first, class) in [
+        (100, StatusClass::Provisional),
+        (200, StatusClass::Success),
+        (300, StatusClass::Redirection),
+        (400, StatusClass::ClientError),
+        (500, StatusClass::ServerError),
+        (600, StatusClass::GlobalFailure),
+    ] {
+        for code in [first, first + 99] {
+            assert_eq!(Status::new(code).unwrap().class(), class, "{code}");
+        }
     }
 }

@@ -856,6 +856,8 @@ fn preferences_of_callers() {
     );
     assert_eq!(accept.feature(b"+x"), Some(Some(&b"urn:a"[..])));
     assert_eq!(accept.features().count(), 3);
+    let wish = AcceptContact::parse(b"*;+g.oma.sip-im").unwrap();
+    assert!(!wish.is_required() && !wish.is_explicit());
     for bad in ["", ";a", "a;b", "*a", "*;", "*,*"] {
         assert!(AcceptContact::parse(bad.as_bytes()).is_err(), "{bad}");
     }
@@ -1041,6 +1043,8 @@ fn dialogs_and_tags() {
         (&b"a@b"[..], &b"1"[..], &b"2"[..])
     );
     assert!(replaces.is_early_only());
+    let replaces = Replaces::parse(b"a@b;from-tag=2;to-tag=1;early=only").unwrap();
+    assert!(!replaces.is_early_only());
     for bad in [
         "a",
         "a;to-tag=1",

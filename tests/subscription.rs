@@ -206,7 +206,7 @@ fn a_notify_may_overtake_the_200() {
         3934 clock: SUBSCRIBE 3600
         ",
     );
-    // A NOTIFY of before crosses the refresh: what it says holds, and the next refresh is soon.
+    // A NOTIFY of before crosses the refresh: it says what is left of the old time.
     ladder(
         &mut Scene::new(),
         "
@@ -219,11 +219,8 @@ fn a_notify_may_overtake_the_200() {
         3001 active 599: -
         3002 200 3600: -
         3002 active 3600: -
-        3301 clock: SUBSCRIBE 3600
-        3301 sent: -
-        3302 200 3600: -
-        3302 active 3600: -
-        6302 clock: SUBSCRIBE 3600
+        5851 clock: -
+        5852 clock: SUBSCRIBE 3600
         ",
     );
     // Not told the time by the 200: what the NOTIFY said.
@@ -276,6 +273,11 @@ fn the_time_that_is_left() {
         ("9 active 4294967295", 3609),
         ("9 active 4294967295\n9 200 3500", 3509),
         ("9 active\n9 200 3500", 3509),
+        // What was left before crosses it, or the notifier keeps to that.
+        ("9 active 3591\n9 200 3600", 3609),
+        ("9 active 3591\n9 200 3600\n9 active 3600", 3609),
+        ("9 active 3591\n9 200 3591\n9 active 3591", 3600),
+        ("9 active 3591\n9 200", 3609),
     ] {
         let mut scene = Scene::new();
         let start = "0 subscribe\n0 sent\n0 200 3600\n0 active\n8 refresh\n8 sent";

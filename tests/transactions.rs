@@ -739,6 +739,8 @@ fn late_calls_and_a_clock_that_goes_back() {
 fn settings_are_checked() {
     assert_eq!(Timers::default(), Timers::new(500, 4_000, 5_000).unwrap());
     assert_eq!(Timers::IMS, Timers::new(2_000, 16_000, 17_000).unwrap());
+    let read = |timers: Timers| (timers.t1(), timers.t2(), timers.t4());
+    assert_eq!(read(Timers::IMS), (2_000, 16_000, 17_000));
     for (t1, t2, t4, error) in [
         (0, 4_000, 5_000, TimersError::T1),
         (60_001, 60_001, 0, TimersError::T1),

@@ -85,6 +85,7 @@ mod serve;
 mod settings;
 pub(crate) mod slots;
 mod stats;
+mod together;
 mod watch;
 
 #[cfg(feature = "testkit")]

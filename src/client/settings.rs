@@ -129,6 +129,11 @@ impl SettingsState {
         &self.publication
     }
 
+    /// As [`Publication::together`].
+    pub(crate) fn together(&mut self, now: Instant, next: Instant) {
+        self.publication.together(now, next);
+    }
+
     /// The settings that the server holds for us. While nothing is sent, no timer says that their
     /// time is over, so that is looked at here.
     pub(crate) fn in_effect(&self, now: Instant) -> Option<Settings> {
@@ -224,7 +229,8 @@ impl Engine<'_> {
             self.drop_request(row);
             let machine = &mut self.core.settings.publication;
             let step = machine.ok(now, &config, Grant::read(message), random);
-            return self.publication_step(step, None);
+            self.publication_step(step, None);
+            return self.refresh_together();
         }
         let why = failure(message, status);
         if status.code() != 423 {

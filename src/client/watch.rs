@@ -104,7 +104,14 @@ impl Watches {
         self.rows.iter().flatten()
     }
 
-    fn row(&self, watch: Watch) -> Option<&Subscription<DIALOG>> {
+    /// As [`Subscription::together`].
+    pub(crate) fn together(&mut self, watch: Watch, now: Instant, next: Instant) {
+        if let Some(row) = self.row_mut(watch) {
+            row.together(now, next);
+        }
+    }
+
+    pub(crate) fn row(&self, watch: Watch) -> Option<&Subscription<DIALOG>> {
         self.rows.get(watch as usize)?.as_ref()
     }
 
@@ -237,6 +244,7 @@ impl Engine<'_> {
             row.interval_too_brief(&config, min)
         };
         self.watch_step(watch, step, Some(why));
+        self.refresh_together();
     }
 
     /// A SUBSCRIBE failed.
@@ -436,6 +444,7 @@ impl Engine<'_> {
                 Verdict::Accept(step) => {
                     self.answer(served, key, 200, Extra::None);
                     self.watch_step(watch, step, None);
+                    self.refresh_together();
                     if !message.body().is_empty() {
                         if is_of_type(message, media) {
                             self.read_notified(watch, message.body());

@@ -1,5 +1,5 @@
 //! The clauses of the change request that bind the IM service settings (5.2.4, E.2), one or more
-//! tests each; the details of PUBLISH are in `settings_client.rs`.
+//! tests each; the details of PUBLISH are in `settings_client`.
 #![allow(
     clippy::arithmetic_side_effects,
     clippy::indexing_slicing,

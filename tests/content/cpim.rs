@@ -210,6 +210,20 @@ fn names_and_subjects_of_an_application_cannot_end_a_line_or_a_string() {
             name.trim_matches(' '),
             "{text}"
         );
+        // §3.6: words go as they are, everything else between quotation marks.
+        let bare = [
+            "Alice",
+            "Winnie the Pooh",
+            "Dr. No",
+            "\u{5d0}\u{1f600}\u{85}",
+            "'",
+        ];
+        let quoted = !text.starts_with(&format!("From: {name} <"));
+        assert_eq!(quoted, !bare.contains(&name), "{text}");
+        // RFC 3862 §2.3.1: a quotation mark is escaped between quotation marks only.
+        if name == "\"" {
+            assert!(text.contains("\r\nSubject:;lang=de \"\r\n"), "{text}");
+        }
         // Once received, the name can be written again and means the same.
         let again = written(|sink| {
             let mut cpim = CpimWriter::new(sink, from.to_party().unwrap());

@@ -262,6 +262,26 @@ fn aggregated_reports_are_read_one_by_one() {
         .map(|r| r.is_ok())
         .collect();
     assert_eq!(read, [false, true, true]);
+    // An envelope that is malformed ends it.
+    let broken = body.replace(
+        "From: <im:b@example.com>\r\nTo: <im:a@example.com>\r\n\r\nContent-type: message/imdn",
+        "no header\r\n\r\nx",
+    );
+    let broken = format!("{broken}\r\n{}\r\n--imdn-boundary--", imdn("4", "failed"));
+    let read: Vec<_> = imdn::reports(media("message/cpim"), broken.as_bytes())
+        .map(|r| r.is_ok())
+        .collect();
+    assert_eq!(read, [true, true, false]);
+    // A multipart that nobody marked as a notification is a message.
+    let unmarked = body.replace("Content-Disposition: notification\r\n", "");
+    for (body, is_report) in [(&body, true), (&unmarked, false)] {
+        let cpim = Cpim::parse(body.as_bytes()).unwrap();
+        assert_eq!(imdn::is_report(cpim.content()), is_report);
+    }
+    let text = cpim("Content-type: text/plain\r\nContent-Disposition: notification\r\n\r\nx");
+    assert!(!imdn::is_report(
+        Cpim::parse(text.as_bytes()).unwrap().content()
+    ));
     // Without CPIM around it, and alone.
     let bare = format!("--b\r\n{}\r\n--b--", imdn("1", "failed"));
     assert_eq!(

@@ -43,6 +43,11 @@ fn it_is_read_as_cores_write_it() {
     ] {
         assert!(asks(document), "{document}");
     }
+    // The first word of an element is the one that counts.
+    let document = DEPLOYED.replace("<type>restoration", "<type>restoration<x/>emergency");
+    assert!(asks(&document));
+    let document = DEPLOYED.replace("<type>restoration", "<type>emergency<restoration/>");
+    assert!(!asks(&document));
     let document = DEPLOYED.replace("<reason>", "<reason>lost &amp; <![CDATA[<found>]]>");
     let read = Ims3gpp::parse(document.as_bytes()).unwrap();
     assert_eq!(read.version.unwrap().to_string(), "1");

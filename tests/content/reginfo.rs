@@ -273,6 +273,7 @@ fn what_is_no_registration_information_is_refused() {
 fn the_version_says_what_to_do_with_a_document() {
     let text = document("");
     let info = RegInfo::new(text.as_bytes()).unwrap();
+    assert_eq!(info.version(), 3);
     for (last, order) in [
         (None, Order::InTurn),
         (Some(2), Order::InTurn),

@@ -1,12 +1,13 @@
 //! After the registration: what changes the path, what the core says, and what is not trusted.
 
 use oma_im::client::SendOutcome;
-use oma_im::config::{Config, EndToEnd, Transport};
+use oma_im::config::{Config, EndToEnd, Transport, Watching};
 use oma_im::error::Failure;
 use oma_im::im::pager::Outgoing;
 use oma_im::testkit::phone::Happened;
 use oma_im::testkit::server::{Answer, Ims, Rule, Then};
 use oma_im::testkit::sip::Sip;
+use oma_im::wire::settings::Settings;
 
 use crate::ladder::{HOUR, header};
 use crate::{Ladder, SCSCF, good, port};
@@ -296,24 +297,52 @@ fn another_p_cscf_is_tried_where_the_first_is_silent() {
     assert_eq!((last.to.ip(), port(last.to)), (address.ip(), 7531));
 }
 
+/// A day of a phone that is registered, subscribed to its registration and its settings, and
+/// published, each begun at a time of its own: it wakes up for its refreshes, once for all that last
+/// equally long, and keeps nothing but what belongs to the account and the registration.
 #[test]
-fn an_idle_day_wakes_for_refreshes_only() {
-    let mut ladder = Ladder::with(
-        10,
-        Transport::Udp,
-        |server| server.max_expires = 7_200,
-        |config| config,
-    )
-    .registered();
-    let before = ladder.world.phones[0].client.stats().wake_ups;
-    ladder.world.run(24 * HOUR);
-    let wakes = ladder.world.phones[0].client.stats().wake_ups - before;
-    let count = |method| ladder.sent(method).len() as u64;
-    // Every 6,600 s, 600 s before the end of two hours; and one for each refresh of the subscription.
-    assert_eq!(count("REGISTER"), 2 + 13);
-    assert_eq!(13 + count("SUBSCRIBE") - 1, 40);
-    // One refresh of the subscription is near enough to that of the registration to go with it.
-    assert_eq!(wakes, 39);
-    assert!(count("SUBSCRIBE") < 30, "{}", count("SUBSCRIBE"));
-    ladder.clean();
+fn an_idle_day_costs_one_wake_up_for_all_refreshes_of_a_length() {
+    for (granted, [registers, publishes, subscribes], wakes) in [
+        // All for an hour, renewed 600 s before its end.
+        (3_600, [29, 29, 58], 29),
+        // The registration for two hours, all else for one: three times they meet.
+        (7_200, [13, 29, 58], 39),
+        // The registration for a week.
+        (600_000, [0, 28, 56], 28),
+    ] {
+        let mut ladder = Ladder::with(
+            10,
+            Transport::Udp,
+            |server| server.max_expires = granted,
+            |config| Config {
+                watch_settings: Watching::On,
+                ..config
+            },
+        )
+        .registered();
+        let registered = ladder.world.phones[0].client.usage();
+        ladder.world.run(20 * 60_000);
+        ladder
+            .world
+            .act(0, |client, now| {
+                client.publish_settings(now, Settings::DEFAULT)
+            })
+            .unwrap();
+        // What began apart finds together within the first hour.
+        ladder.world.run(HOUR);
+        let woken = ladder.world.phones[0].client.stats().wake_ups;
+        let count = |ladder: &Ladder| {
+            ["REGISTER", "PUBLISH", "SUBSCRIBE"].map(|method| ladder.sent(method).len())
+        };
+        let before = count(&ladder);
+        ladder.world.run(24 * HOUR);
+        let after = count(&ladder);
+        let woken = ladder.world.phones[0].client.stats().wake_ups - woken;
+        let sent = [0, 1, 2].map(|at| after[at] - before[at]);
+        println!("{granted} s: {woken} wake-ups, {sent:?}");
+        assert_eq!(sent, [registers, publishes, subscribes], "{granted} s");
+        assert_eq!(woken, wakes, "{granted} s");
+        assert_eq!(ladder.world.phones[0].client.usage(), registered);
+        ladder.clean();
+    }
 }

@@ -160,9 +160,9 @@ impl Engine<'_> {
         let was_bound = self
             .path(path_id)
             .is_some_and(|p| p.registration.bound_until().is_some());
-        let leaving = self
-            .path(path_id)
-            .is_some_and(|p| matches!(p.registration.state(), State::Deregistering { .. }));
+        let state = self.path(path_id).map(|p| p.registration.state());
+        let leaving = matches!(state, Some(State::Deregistering { .. }));
+        let refreshing = matches!(state, Some(State::Refreshing { .. }));
         if self.is_ims() && !leaving && !self.secured(granted) {
             // Whoever sends it has not shown that he knows the card (TS 24.229 §5.1.1.2.2).
             return self.give_up();
@@ -199,6 +199,10 @@ impl Engine<'_> {
         if !leaving && granted > 0 {
             self.follow_mapping(path_id, message);
             self.start_second_path(path_id, message);
+        }
+        // A registration from another address is no reason: what is published outlives the address.
+        if refreshing && granted > 0 {
+            self.refresh_together();
         }
     }
 

@@ -401,6 +401,11 @@ impl<const N: usize> Subscription<N> {
         self.usage.due_from()
     }
 
+    /// As [`Usage::together`].
+    pub fn together(&mut self, now: Instant, next: Instant) {
+        self.usage.together(now, next);
+    }
+
     /// As [`Usage::slack`].
     pub fn slack(&self) -> u64 {
         self.usage.slack()

@@ -23,7 +23,7 @@ pub enum TimerN {
 pub enum Told {
     /// It did.
     Time,
-    /// It did not: the 2xx will.
+    /// It did not, or only how much was left before: the 2xx will.
     Nothing,
 }
 

@@ -612,6 +612,20 @@ impl Usage {
         }
     }
 
+    /// The device is awake now and will be again at `next` for something else: a refresh that would
+    /// be due in between goes out at the next [`timeout`](Self::timeout), which is then due, if that
+    /// saves waking up for it.
+    pub fn together(&mut self, now: Instant, next: Instant) {
+        if let State::Subscribed(Subscribed {
+            lease,
+            plan: Plan::AsDue,
+            ..
+        }) = &mut self.state
+        {
+            *lease = lease.together(now, next);
+        }
+    }
+
     /// By how many milliseconds the deadline may be missed without harm: a tenth of what is left
     /// of the subscription at its refresh.
     pub fn slack(&self) -> u64 {

@@ -326,4 +326,23 @@ mod tests {
             assert_eq!(hash.finish(), value, "{length} bytes");
         }
     }
+
+    #[test]
+    fn what_is_kept_of_a_key_or_a_text_tells_it_from_others() {
+        let keys = [1, 2].map(|cseq| MergeKey::new(0, b"tag", b"id", cseq, b"MESSAGE"));
+        assert_ne!(keys[0].to_bytes(), keys[1].to_bytes());
+        let via = |branch| TopVia {
+            branch: Some(branch),
+            host: b"h",
+            port: None,
+            value: b"",
+        };
+        let keys = [&b"z9hG4bKa"[..], b"z9hG4bKb"]
+            .map(|branch| RequestKey::rfc3261(0, &via(branch)).map(|key| key.of(b"X").to_bytes()));
+        assert!(keys[0].is_some() && keys[0] != keys[1]);
+        assert_ne!(hash(0, &[b"a", b"b"]), hash(0, &[b"ab"]));
+        assert_ne!(hash(0, &[b"a"]), hash(0, &[b"A"]));
+        assert_eq!(hash_ignoring_case(0, b"aB"), hash_ignoring_case(0, b"Ab"));
+        assert_ne!(hash_ignoring_case(0, b"a"), hash_ignoring_case(0, b"b"));
+    }
 }

@@ -284,7 +284,18 @@ impl Subscribed {
     ) {
         self.phase = phase;
         self.reach = reach;
+        // One that was sent before the SUBSCRIBE came in crosses it, as that about a new state often
+        // does; which of the two times holds the 200 tells.
+        let old = expires.is_some_and(|left| self.lease.is_what_is_left(now, left));
         let renewed = match &mut self.plan {
+            Plan::UnderWay {
+                timer_n: timer_n @ (TimerN::Running(_) | TimerN::Over(Told::Nothing)),
+                answer: Answer::Awaited,
+                ..
+            } if old => {
+                *timer_n = TimerN::Over(Told::Nothing);
+                false
+            }
             Plan::UnderWay {
                 timer_n: timer_n @ (TimerN::Running(_) | TimerN::Over(Told::Nothing)),
                 answer,

@@ -1,0 +1,53 @@
+//! Refreshes that go together.
+//!
+//! Whenever the server grants something for a time, the device is awake. What is published or
+//! subscribed to and would be refreshed on its own before the device is awake again is then
+//! refreshed at once, if the next refresh after that goes with another. So those of about the same
+//! length cost one wake-up for all from their second on, whenever they began.
+
+use super::engine::Engine;
+use super::watch::Watch;
+use crate::sip::registration::Registration;
+use crate::time::Instant;
+
+/// One thing that is refreshed, but for the registrations.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    Settings,
+    Watch(Watch),
+}
+
+impl Kept {
+    const ALL: [Self; 3] = [
+        Self::Settings,
+        Self::Watch(Watch::Registration),
+        Self::Watch(Watch::Settings),
+    ];
+}
+
+impl Engine<'_> {
+    /// Something has been granted: what saves a wake-up if it is refreshed now becomes due.
+    pub(crate) fn refresh_together(&mut self) {
+        let now = self.core.now;
+        let registrations = self.core.paths.iter().map(|path| &path.registration);
+        let registrations = registrations.filter_map(Registration::deadline).min();
+        for kept in Kept::ALL {
+            let others = Kept::ALL.into_iter().filter(|other| *other != kept);
+            let others = others.filter_map(|other| self.refreshed_from(other));
+            let Some(next) = others.chain(registrations).min() else {
+                return;
+            };
+            match kept {
+                Kept::Settings => self.core.settings.together(now, next),
+                Kept::Watch(watch) => self.core.watches.together(watch, now, next),
+            }
+        }
+    }
+
+    fn refreshed_from(&self, kept: Kept) -> Option<Instant> {
+        match kept {
+            Kept::Settings => self.core.settings.machine().due_from(),
+            Kept::Watch(watch) => self.core.watches.row(watch)?.due_from(),
+        }
+    }
+}

@@ -173,6 +173,9 @@ fn one_that_it_rejects_is_not() {
     world.run(HOUR);
     assert_eq!(attempts(&world, "alice", "REGISTER").len(), before);
     assert!(world.saw(0, |event| matches!(event, Happened::Failed(_))));
+    // RFC 6665 §4.1.3: the NOTIFY that ended it is answered as well, before the flow is closed.
+    let notifies = requests(&world, "server", "NOTIFY").len();
+    assert_eq!(responses(&world, "alice", 200).len(), notifies);
 }
 
 #[test]

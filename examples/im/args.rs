@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use oma_im::config::Transport;
+use oma_im::config::{Transport, Watching};
 
+use super::card::Card;
 use super::session::{Originator, Reports, Until};
 use super::settings::Wish;
 
@@ -26,9 +27,12 @@ im: pager mode messages over SIP
     --user U                 user part of the address
     --password P             or the variable IM_PASSWORD
     --domain D               domain of the address (default: the host of --server)
-    --auth-user NAME         user name of the credentials (default: that of --user)
+    --auth-user NAME         user name of the credentials (default: that of --user, with --card U@D)
     --instance URN           the device, urn:uuid:...: makes it an outbound registration (RFC 5626)
     --from-only              the server asserts no identities (RFC 3325): From is believed
+    --card WORDS             an IMS core (--transport udp): what the SIM card says to its challenges in turn, in
+                             hex, with commas: res:RES, res:RES:IK:CK, auts:AUTS, mac-wrong. For tests: the card
+                             computes nothing, and there is no IPsec, only its ports
   what it does
     --to URI                 where texts go
     --text TEXT              sends this, then ends
@@ -38,6 +42,8 @@ im: pager mode messages over SIP
     --settings WORDS         publishes settings of the service and tells what is in effect: default, remove,
                              or with commas no-sessions, no-messages, invisible, fetch, keep-sessions,
                              keep-messages, no-files; they outlive the program until their time is over
+    --watch-registration     subscribes to the own registration (RFC 3680) and tells how that goes
+    --watch-settings         the same for settings that other devices publish (RFC 4354 5.11)
     --listen SECONDS         stays registered so long, then ends
     without --text, --settings and --listen: lines of standard input, until its end:
       send URI TEXT | TEXT (for the last URI) | settings WORDS | quit | network (has changed)
@@ -72,6 +78,9 @@ pub(crate) struct Options {
     pub(crate) password: Option<String>,
     pub(crate) instance: Option<String>,
     pub(crate) asserted: bool,
+    pub(crate) card: Option<Card>,
+    pub(crate) watch_registration: Watching,
+    pub(crate) watch_settings: Watching,
     pub(crate) to: Option<String>,
     pub(crate) text: Option<String>,
     pub(crate) settings: Option<Wish>,
@@ -129,7 +138,7 @@ struct Given {
     switches: [bool; SWITCHES.len()],
 }
 
-const VALUES: [&str; 14] = [
+const VALUES: [&str; 15] = [
     "--server",
     "--transport",
     "--ca",
@@ -139,17 +148,20 @@ const VALUES: [&str; 14] = [
     "--domain",
     "--auth-user",
     "--instance",
+    "--card",
     "--to",
     "--text",
     "--settings",
     "--listen",
     "--pcap",
 ];
-const SWITCHES: [&str; 5] = [
+const SWITCHES: [&str; 7] = [
     "--from-only",
     "--wait-report",
     "--no-report",
     "--anonymous",
+    "--watch-registration",
+    "--watch-settings",
     "--json",
 ];
 
@@ -170,6 +182,14 @@ impl Given {
 
     fn is_on(&mut self, name: &str) -> bool {
         self.switch(name).is_some_and(|on| *on)
+    }
+
+    fn watching(&mut self, name: &str) -> Watching {
+        if self.is_on(name) {
+            Watching::On
+        } else {
+            Watching::Off
+        }
     }
 
     fn job(mut self) -> Result<Job, String> {
@@ -210,6 +230,15 @@ impl Given {
             let seconds = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
             seconds.ok_or("--listen takes seconds")
         });
+        let card = self.take("--card").map(|words| Card::read(&words));
+        let card = card.transpose()?;
+        if card.is_some() && transport != Transport::Udp {
+            return Err("--card needs --transport udp".into());
+        }
+        let private = match card {
+            Some(_) => format!("{user}@{domain}"),
+            None => user.clone(),
+        };
         let from = if self.is_on("--anonymous") {
             Originator::Anonymous
         } else {
@@ -226,7 +255,7 @@ impl Given {
         };
         Ok(Job::User(Box::new(Options {
             im_address: format!("sip:{user}@{domain}"),
-            auth_user: self.take("--auth-user").unwrap_or(user),
+            auth_user: self.take("--auth-user").unwrap_or(private),
             password: self
                 .take("--password")
                 .or_else(|| std::env::var("IM_PASSWORD").ok()),
@@ -237,6 +266,9 @@ impl Given {
             bind,
             instance: self.take("--instance"),
             asserted: !self.is_on("--from-only"),
+            card,
+            watch_registration: self.watching("--watch-registration"),
+            watch_settings: self.watching("--watch-settings"),
             until: match listen.transpose()? {
                 Some(time) => Until::Elapsed(time),
                 None if text.is_some() || settings.is_some() => Until::Sent,

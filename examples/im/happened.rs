@@ -1,9 +1,12 @@
 //! What a session has to tell, as a line for people or as a JSON object for scripts.
 
-use oma_im::client::{ReportOutcome, SendOutcome, SettingsChange, SettingsOutcome};
+use oma_im::client::{
+    ReportOutcome, SecurityOffer, SendOutcome, SettingsChange, SettingsOutcome, Watch, WatchChange,
+};
 use oma_im::error::Failure;
 use oma_im::im::imdn::ReportKind;
 use oma_im::testkit::export::json_string;
+use oma_im::wire::digest::Algorithm;
 use oma_im::wire::imdn::Disposition;
 
 use super::settings::Named;
@@ -67,6 +70,19 @@ pub(crate) enum Happened {
     Settings(SettingsChange),
     /// Messages that came while the user was away are to be fetched.
     RetrieveDeferred,
+    /// A subscription of the client's own changed.
+    Watch {
+        watch: Watch,
+        change: WatchChange,
+        again_in_ms: Option<u64>,
+    },
+    /// The card was asked.
+    Challenged(Algorithm),
+    /// The path leads over these ports from now on.
+    Protected {
+        ours: SecurityOffer,
+        theirs: SecurityOffer,
+    },
     /// The server sees us at another address.
     Mapped(String),
     /// A command was refused.
@@ -197,6 +213,35 @@ impl Happened {
                 }
             }
             Self::RetrieveDeferred => object("retrieve_deferred"),
+            Self::Watch {
+                watch,
+                change,
+                again_in_ms,
+            } => {
+                let changed = object("watch").text("watch", watched(*watch));
+                let changed = match change {
+                    WatchChange::Active => changed.text("what", "active"),
+                    WatchChange::Pending => changed.text("what", "pending"),
+                    WatchChange::Failing(failure) => {
+                        changed.text("what", "failing").failure(failure)
+                    }
+                    WatchChange::Ended { failure, .. } => {
+                        changed.text("what", "ended").failure(failure)
+                    }
+                };
+                match again_in_ms {
+                    Some(ms) => changed.number("again_in_ms", *ms),
+                    None => changed,
+                }
+            }
+            Self::Challenged(algorithm) => {
+                object("challenged").text("algorithm", &format!("{algorithm:?}"))
+            }
+            Self::Protected { ours, theirs } => object("protected")
+                .number("port_c", ours.port_c)
+                .number("port_s", ours.port_s)
+                .number("their_port_c", theirs.port_c)
+                .number("their_port_s", theirs.port_s),
             Self::Mapped(address) => object("mapped").text("address", address),
             Self::Refused(text) => object("error").text("what", "command").text("text", text),
             Self::Unfinished(text) => object("error").text("what", "session").text("text", text),
@@ -277,9 +322,34 @@ impl Happened {
                 SettingsChange::GivenUp(failure) => format!("settings given up: {failure}"),
             },
             Self::RetrieveDeferred => "deferred messages have to be fetched".into(),
+            Self::Watch { watch, change, .. } => {
+                let watch = watched(*watch);
+                match change {
+                    WatchChange::Active => format!("the network tells of the {watch}"),
+                    WatchChange::Pending => format!("the network may tell of the {watch} later"),
+                    WatchChange::Failing(failure) => {
+                        format!("the network may stop to tell of the {watch}: {failure}")
+                    }
+                    WatchChange::Ended { failure, .. } => {
+                        format!("the network does not tell of the {watch}: {failure}")
+                    }
+                }
+            }
+            Self::Challenged(algorithm) => format!("the card is asked ({algorithm:?})"),
+            Self::Protected { ours, theirs } => format!(
+                "from port {} to {} and from {} to {} now, unprotected: there is no IPsec here",
+                ours.port_c, theirs.port_s, theirs.port_c, ours.port_s
+            ),
             Self::Mapped(address) => format!("the server sees us at {address}"),
             Self::Refused(text) | Self::Unfinished(text) => text.clone(),
         }
+    }
+}
+
+fn watched(watch: Watch) -> &'static str {
+    match watch {
+        Watch::Registration => "registration",
+        Watch::Settings => "settings",
     }
 }
 

@@ -13,6 +13,7 @@
 )]
 
 mod args;
+mod card;
 mod clock;
 mod demo;
 mod driver;
@@ -104,14 +105,20 @@ fn user(options: &Options) -> Result<bool, String> {
         port: options.port,
         transport: options.transport,
     }];
-    let config = Config {
-        credentials: match &options.password {
-            Some(password) => Credentials::Password {
-                user: &options.auth_user,
-                password,
+    let core = match (&options.card, &options.password) {
+        (Some(_), _) => Config::ims(&options.im_address, &hops, &options.auth_user),
+        (None, password) => Config {
+            credentials: match password {
+                Some(password) => Credentials::Password {
+                    user: &options.auth_user,
+                    password,
+                },
+                None => Credentials::None,
             },
-            None => Credentials::None,
+            ..Config::new(&options.im_address, &hops)
         },
+    };
+    let config = Config {
         instance: options.instance.as_deref(),
         assertion: if options.asserted {
             Assertion::Asserted
@@ -119,7 +126,9 @@ fn user(options: &Options) -> Result<bool, String> {
             Assertion::FromOnly
         },
         product: "oma-im/example",
-        ..Config::new(&options.im_address, &hops)
+        watch_registration: options.watch_registration,
+        watch_settings: options.watch_settings,
+        ..core
     };
     let plan = Plan {
         to: options.to.clone(),
@@ -127,6 +136,7 @@ fn user(options: &Options) -> Result<bool, String> {
         settings: options.settings,
         reports: options.reports,
         from: options.from,
+        card: options.card.clone(),
         until: options.until,
     };
     let system = |error: io::Error| error.to_string();

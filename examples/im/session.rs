@@ -13,11 +13,11 @@ use std::time::Duration;
 use mio::Waker;
 use oma_im::client::{
     Client, Event, IncomingMessage, RegistrationChange, SendOutcome, SettingsChange,
-    SettingsOutcome, TextCheck, Want,
+    SettingsOutcome, TextCheck, Want, WatchChange,
 };
 use oma_im::config::Config;
 use oma_im::error::CommandError;
-use oma_im::id::{IncomingId, SendId, SettingsId};
+use oma_im::id::{ChallengeId, IncomingId, PathId, SendId, SettingsId};
 use oma_im::im::imdn::ReportKind;
 use oma_im::im::pager::{Anonymity, Outgoing};
 use oma_im::storage::Standard;
@@ -25,6 +25,7 @@ use oma_im::time::Instant;
 use oma_im::wire::deflate::inflate;
 use oma_im::wire::imdn::{DeliveryStatus, Disposition};
 
+use super::card::{Card, Offers};
 use super::clock::{Clock, unix_millis};
 use super::driver::{App, Driver};
 use super::happened::Happened;
@@ -117,6 +118,8 @@ pub(crate) struct Plan {
     pub(crate) settings: Option<Wish>,
     pub(crate) reports: Reports,
     pub(crate) from: Originator,
+    /// On an IMS core.
+    pub(crate) card: Option<Card>,
     /// When the session ends by itself.
     pub(crate) until: Until,
 }
@@ -157,11 +160,24 @@ struct Inbox {
     happened: VecDeque<Happened>,
     /// Reports to be made. A command in the middle of a drain would break the contract.
     due: VecDeque<(IncomingId, ReportKind)>,
+    /// What card and IPsec are asked.
+    asked: VecDeque<Asked>,
+}
+
+/// What the client wants of card and IPsec.
+enum Asked {
+    Offer(PathId),
+    Challenge(ChallengeId),
 }
 
 impl App for Inbox {
     fn event(&mut self, now: Instant, event: Event<'_>) {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        match event {
+            Event::SecurityOfferWanted { path } => self.asked.push_back(Asked::Offer(path)),
+            Event::Challenge { id, .. } => self.asked.push_back(Asked::Challenge(id)),
+            _ => {}
+        }
         self.happened.push_back(match event {
             Event::Registration { change, .. } => match change {
                 RegistrationChange::Registered {
@@ -194,8 +210,18 @@ impl App for Inbox {
             Event::SettingsDone { id, outcome } => Happened::SettingsDone { id: id.0, outcome },
             Event::Settings(change) => Happened::Settings(change),
             Event::RetrieveDeferred => Happened::RetrieveDeferred,
+            Event::Watch { watch, change } => Happened::Watch {
+                watch,
+                change,
+                again_in_ms: match change {
+                    WatchChange::Ended { again_at, .. } => again_at.map(|at| at.since(now)),
+                    _ => None,
+                },
+            },
+            Event::Challenge { algorithm, .. } => Happened::Challenged(algorithm),
+            Event::InstallSecurity { ours, theirs, .. } => Happened::Protected { ours, theirs },
             Event::Mapped { address, .. } => Happened::Mapped(address.to_string()),
-            // Reports may come for a day, the password is configured, and nobody else registers.
+            // Reports may come for a day, nothing else of IPsec is done, and nobody else registers.
             _ => return,
         });
     }
@@ -271,6 +297,7 @@ pub(crate) struct Session {
     /// Set when it shall end once its work is done; the time after which it ends anyway.
     finish: Option<Instant>,
     failed: bool,
+    offers: Offers,
 }
 
 impl Session {
@@ -306,6 +333,7 @@ impl Session {
             reporting: 0,
             finish: None,
             failed: false,
+            offers: Offers::default(),
         };
         Ok((session, remote))
     }
@@ -329,6 +357,7 @@ impl Session {
                 tell(&happened);
                 self.note(&happened, tell);
             }
+            self.ask();
             self.obey(tell);
             self.report();
             self.set(tell);
@@ -403,6 +432,28 @@ impl Session {
             }
             Happened::ReportSent { .. } => self.reporting = self.reporting.saturating_sub(1),
             _ => {}
+        }
+    }
+
+    /// Asks card and IPsec what the client wants of them.
+    fn ask(&mut self) {
+        while let Some(asked) = self.inbox.asked.pop_front() {
+            let (card, offers) = (&mut self.plan.card, &mut self.offers);
+            self.driver
+                .command(&mut self.inbox, |client, now| match asked {
+                    Asked::Offer(path) => {
+                        // Without an offer the attempt fails after a while, and is told then.
+                        if let Ok(offer) = offers.next() {
+                            let _ = client.security_offer(now, path, offer);
+                        }
+                    }
+                    Asked::Challenge(id) => {
+                        if let Some(card) = card {
+                            // An answer of no use is as good as none.
+                            let _ = card.ask(|answer| client.answer(now, id, answer));
+                        }
+                    }
+                });
         }
     }
 

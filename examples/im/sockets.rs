@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token, Waker};
-use oma_im::client::{Direction, FlowInfo, Open, OpenFailure, Origin, Verified};
+use oma_im::client::{Direction, FlowInfo, Open, OpenFailure, Origin, Purpose, Verified};
 use oma_im::config::Transport;
 use oma_im::id::{FlowId, OpenId};
 use oma_im::testkit::log::ConnectionEvent;
@@ -231,11 +231,13 @@ impl Sockets {
             bind.is_none_or(|bind| bind.is_ipv4() == to.is_ipv4())
         };
         let mut candidates = candidates.iter().filter(reachable);
-        let remote = *candidates
-            .nth(usize::from(open.attempt))
+        // The far end of a security association is settled.
+        let remote = open
+            .remote
+            .or_else(|| candidates.nth(usize::from(open.attempt)).copied())
             .ok_or(OpenFailure::NoMoreCandidates)?;
         let opened = match open.transport {
-            Transport::Udp => self.datagrams(remote),
+            Transport::Udp => self.datagrams(remote, open.local_port),
             Transport::Tcp | Transport::Tls => self.connect(open, remote),
         };
         let (id, local) = opened.map_err(|error| {
@@ -255,12 +257,20 @@ impl Sockets {
             local,
             remote,
             verified: Verified::No,
-            direction: Direction::Both,
+            direction: match open.purpose {
+                Purpose::Main | Purpose::LongRequests => Direction::Both,
+                Purpose::Protected => Direction::Out,
+                Purpose::ProtectedIn => Direction::In,
+            },
         };
         Ok(Some((id, info)))
     }
 
-    fn datagrams(&mut self, remote: SocketAddr) -> io::Result<(FlowId, SocketAddr)> {
+    fn datagrams(
+        &mut self,
+        remote: SocketAddr,
+        port: Option<u16>,
+    ) -> io::Result<(FlowId, SocketAddr)> {
         let any = if remote.is_ipv4() {
             SocketAddr::from(([0; 4], 0))
         } else {
@@ -268,7 +278,11 @@ impl Sockets {
         };
         // Connected: the socket then has the one local address that the peer sees, it takes
         // datagrams from the peer only, and it learns if nobody listens there.
-        let socket = UdpSocket::bind(self.bind.unwrap_or(any))?;
+        let mut from = self.bind.unwrap_or(any);
+        if let Some(port) = port {
+            from.set_port(port);
+        }
+        let socket = UdpSocket::bind(from)?;
         socket.connect(remote)?;
         let local = socket.local_addr()?;
         let id = self.add(Socket::Datagram(socket), Transport::Udp, remote)?;

@@ -17,7 +17,7 @@ use crate::client::event::{CloseReason, FlowInfo, OpenFailure, Origin, Purpose};
 use crate::client::ims::ProtectedLoss;
 use crate::client::requests::Step;
 use crate::client::serve::reliability;
-use crate::client::slots::{Request, RequestKind, RequestState};
+use crate::client::slots::{Machine, Request, RequestKind, RequestState, Wire};
 use crate::config::{KeepAlive as KeepAlivePolicy, Nat, Transport};
 use crate::id::{FlowId, OpenId, PathId};
 use crate::limits::{MAX_CANDIDATES, MAX_FLOWS, MAX_PATHS};
@@ -593,6 +593,7 @@ impl Engine<'_> {
 
     /// Closes the flows of a path that has no more use for them.
     pub(crate) fn shut(&mut self, path_id: PathId) {
+        self.last_words(path_id);
         if path_id == PathId(0) {
             self.drop_security();
         }
@@ -613,6 +614,26 @@ impl Engine<'_> {
         }
     }
 
+    /// RFC 6665 §4.1.3, RFC 3261 §8.2.6: a request that came by a flow is answered before that is closed, the
+    /// NOTIFY too that ends the registration. Nothing waits for the answer to be repeated.
+    fn last_words(&mut self, path_id: PathId) {
+        for at in 0..self.txns.len() {
+            let Some(txn) = self.txns.get_mut(at) else {
+                break;
+            };
+            let Machine::Server { response, .. } = &mut txn.machine else {
+                continue;
+            };
+            let due = response.filter(|_| txn.wire == Wire::Due);
+            let of = self.core.flows.iter().find(|flow| flow.id == txn.flow);
+            if let Some((block, flow)) = due.zip(of.filter(|flow| flow.path == Some(path_id))) {
+                *response = None;
+                let by = flow.answers;
+                self.one_shot(by, OneShotBytes::Block(block));
+            }
+        }
+    }
+
     /// Forgets a flow and has the driver close it; its path is not told.
     pub(crate) fn drop_flow(&mut self, id: FlowId, why: CloseReason) {
         if let Some(at) = self.core.flows.iter().position(|flow| flow.id == id) {
@@ -628,11 +649,13 @@ impl Engine<'_> {
         self.flow_gone(id);
     }
 
-    /// Whether bytes can still go out on a flow: it is open, or it cannot be read any further and
-    /// its peer is told why before it is closed.
+    /// Whether bytes can still go out on a flow: it is open, or it works and will be closed: it cannot
+    /// be read any further and its peer is told why, or it is needed no longer.
     pub(crate) fn can_send(&self, id: FlowId) -> bool {
-        let framing = |(of, why): &(FlowId, CloseReason)| *of == id && *why == CloseReason::Framing;
-        self.flow(id).is_some() || self.core.closing.iter().any(framing)
+        let works = |(of, why): &(FlowId, CloseReason)| {
+            *of == id && matches!(why, CloseReason::Framing | CloseReason::NotNeeded)
+        };
+        self.flow(id).is_some() || self.core.closing.iter().any(works)
     }
 
     fn close(&mut self, id: FlowId, why: CloseReason) {

@@ -111,11 +111,12 @@ values! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Order {
-    /// It is the first, or the next: process it.
+    /// It is the first, or the next: process it. So is one of the same version again with full state, of which
+    /// §5.2 says nothing: there are servers that count nothing.
     InTurn,
     /// Some are missing between: process it, and refresh the subscription to get the full state.
     Gap,
-    /// It is older than the last, or the same again: discard it.
+    /// It is older than the last, or the same again with partial state: discard it.
     Old,
 }
 
@@ -234,7 +235,11 @@ impl<'b> RegInfo<'b> {
     pub const fn order(&self, last: Option<u32>) -> Order {
         match last {
             None => Order::InTurn,
-            Some(last) if self.version <= last => Order::Old,
+            Some(last) if self.version < last => Order::Old,
+            Some(last) if self.version == last => match self.state {
+                DocumentState::Full => Order::InTurn,
+                DocumentState::Partial => Order::Old,
+            },
             Some(last) if self.version.wrapping_sub(last) == 1 => Order::InTurn,
             Some(_) => Order::Gap,
         }

@@ -279,8 +279,19 @@ fn the_version_says_what_to_do_with_a_document() {
         (Some(2), Order::InTurn),
         (Some(1), Order::Gap),
         (Some(0), Order::Gap),
-        (Some(3), Order::Old),
+        // Not said by the RFC: a server that counts nothing, or a copy.
+        (Some(3), Order::InTurn),
+        (Some(4), Order::Old),
         (Some(u32::MAX), Order::Old),
+    ] {
+        assert_eq!(info.order(last), order, "{last:?}");
+    }
+    let partial = text.replace("'full'", "'partial'");
+    let info = RegInfo::new(partial.as_bytes()).unwrap();
+    for (last, order) in [
+        (Some(2), Order::InTurn),
+        (Some(3), Order::Old),
+        (Some(4), Order::Old),
     ] {
         assert_eq!(info.order(last), order, "{last:?}");
     }

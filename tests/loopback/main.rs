@@ -10,6 +10,8 @@
 
 #[path = "../../examples/im/args.rs"]
 mod args;
+#[path = "../../examples/im/card.rs"]
+mod card;
 #[path = "../../examples/im/clock.rs"]
 mod clock;
 #[path = "../../examples/im/demo.rs"]

@@ -9,7 +9,7 @@
 
 mod ladder;
 
-use ladder::{HOUR, MINUTE, attempts, header, requests, responses};
+use ladder::{HOUR, MINUTE, SECOND, attempts, header, requests, responses};
 use oma_im::client::{SettingsChange, Watch, WatchChange};
 use oma_im::config::{Config, Transport, Watching};
 use oma_im::error::Failure;
@@ -216,6 +216,34 @@ fn the_reasons_of_the_notifier_are_followed() {
         let within = attempts(&world, "alice", "SUBSCRIBE").len() > before;
         assert_eq!(within, late, "{reason}");
     }
+}
+
+/// RFC 3680 §5.2: partial documents with some missing between have the full state asked for, and once
+/// until it comes, whatever the notifier counts; a full one says all by itself.
+#[test]
+fn the_full_state_is_asked_for_once() {
+    let mut world = world(10, Transport::Udp);
+    let asked = |world: &World| attempts(world, "alice", "SUBSCRIBE").len();
+    let before = asked(&world);
+    let mut tell = |version: u32, state: &str| {
+        let body = format!(
+            "<reginfo xmlns='urn:ietf:params:xml:ns:reginfo' version='{version}' state='{state}'/>"
+        );
+        let notify = Notify::active().body("application/reginfo+xml", body.as_bytes());
+        let now = world.net.now();
+        assert_eq!(world.server().notify(now, "alice", "reg", &notify), 1);
+        world.run(SECOND);
+        asked(&world) - before
+    };
+    assert_eq!(tell(10, "full"), 0);
+    assert_eq!(tell(20, "full"), 0);
+    assert_eq!(tell(21, "partial"), 0);
+    assert_eq!(tell(30, "partial"), 1);
+    // What the test kit answers with is full, and of a version long past: it is discarded.
+    assert_eq!(tell(40, "partial"), 1);
+    assert_eq!(tell(50, "partial"), 1);
+    assert_eq!(tell(60, "full"), 1);
+    assert_eq!(tell(70, "partial"), 2);
 }
 
 #[test]

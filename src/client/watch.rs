@@ -100,12 +100,23 @@ pub(crate) struct Watches {
     rows: [Option<Subscription<DIALOG>>; 2],
     /// The version of the last `reg` document (RFC 3680 §5).
     version: Option<u32>,
+    full_state: FullState,
+}
+
+/// Whether documents about the registration build on each other.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum FullState {
+    /// They do.
+    Known,
+    /// Some were missing, and the full state has been asked for; it is asked for once.
+    Asked,
 }
 
 impl Watches {
     pub(crate) const NONE: Self = Self {
         rows: [None, None],
         version: None,
+        full_state: FullState::Known,
     };
 
     pub(crate) fn rows(&self) -> impl Iterator<Item = &Subscription<DIALOG>> {
@@ -304,6 +315,7 @@ impl Engine<'_> {
                 if watch == Watch::Registration {
                     // RFC 3680 §5: versions belong to one subscription.
                     self.core.watches.version = None;
+                    self.core.watches.full_state = FullState::Known;
                 }
                 Some(WatchChange::Ended {
                     failure: because(reason, why),
@@ -520,7 +532,9 @@ impl Engine<'_> {
             Order::InTurn => {}
             // RFC 3680 §5: what is old changes nothing; with a gap the state is asked for anew.
             Order::Old => return Some(()),
+            Order::Gap if self.core.watches.full_state == FullState::Asked => {}
             Order::Gap => {
+                self.core.watches.full_state = FullState::Asked;
                 let now = self.core.now;
                 let row = self.core.watches.row_mut(Watch::Registration)?;
                 let step = row.refresh(now);
@@ -529,6 +543,9 @@ impl Engine<'_> {
         }
         self.core.watches.version = Some(version);
         let full = info.state() == DocumentState::Full;
+        if full {
+            self.core.watches.full_state = FullState::Known;
+        }
         // Each path has one binding, and a document at most one word on it.
         let mut notices: [Option<Notice>; crate::limits::MAX_PATHS] =
             [None; crate::limits::MAX_PATHS];

@@ -111,10 +111,11 @@ values! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Order {
-    /// It is the first, or the next: process it. So is one of the same version again with full state, of which
-    /// §5.2 says nothing: there are servers that count nothing.
+    /// It is the first, or the next: process it. So is one with full state that is not older, whatever is missing
+    /// between; §5.2 says nothing of the same version again, but there are servers that count nothing.
     InTurn,
-    /// Some are missing between: process it, and refresh the subscription to get the full state.
+    /// It has partial state, and some are missing before it: process it, and refresh the subscription to get the
+    /// full state.
     Gap,
     /// It is older than the last, or the same again with partial state: discard it.
     Old,
@@ -236,12 +237,11 @@ impl<'b> RegInfo<'b> {
         match last {
             None => Order::InTurn,
             Some(last) if self.version < last => Order::Old,
-            Some(last) if self.version == last => match self.state {
-                DocumentState::Full => Order::InTurn,
-                DocumentState::Partial => Order::Old,
+            Some(last) => match (self.state, self.version.wrapping_sub(last)) {
+                (DocumentState::Full, _) | (DocumentState::Partial, 1) => Order::InTurn,
+                (DocumentState::Partial, 0) => Order::Old,
+                (DocumentState::Partial, _) => Order::Gap,
             },
-            Some(last) if self.version.wrapping_sub(last) == 1 => Order::InTurn,
-            Some(_) => Order::Gap,
         }
     }
 

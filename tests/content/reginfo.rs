@@ -277,8 +277,8 @@ fn the_version_says_what_to_do_with_a_document() {
     for (last, order) in [
         (None, Order::InTurn),
         (Some(2), Order::InTurn),
-        (Some(1), Order::Gap),
-        (Some(0), Order::Gap),
+        (Some(1), Order::InTurn),
+        (Some(0), Order::InTurn),
         // Not said by the RFC: a server that counts nothing, or a copy.
         (Some(3), Order::InTurn),
         (Some(4), Order::Old),
@@ -289,7 +289,10 @@ fn the_version_says_what_to_do_with_a_document() {
     let partial = text.replace("'full'", "'partial'");
     let info = RegInfo::new(partial.as_bytes()).unwrap();
     for (last, order) in [
+        (None, Order::InTurn),
         (Some(2), Order::InTurn),
+        (Some(1), Order::Gap),
+        (Some(0), Order::Gap),
         (Some(3), Order::Old),
         (Some(4), Order::Old),
     ] {

@@ -1136,3 +1136,22 @@ fn lists_and_small_ones() {
         ParseError::new(ParseErrorKind::ControlCharacter, 1)
     );
 }
+
+#[test]
+fn what_is_not_there_is_not_found() {
+    let privacy = Privacy::parse(b"header;id").unwrap();
+    assert!(privacy.has(b"ID") && !privacy.has(b"user"));
+    let supported = Supported::parse(b"path, outbound").unwrap();
+    assert!(supported.has(b"Outbound") && !supported.has(b"gruu"));
+    let reason = Reason::parse(b"SIP;cause=200;text=\"a \\\"b\\\"\"").unwrap();
+    let text = reason.text().unwrap();
+    assert!(text == *"a \"b\"" && text != *"a b" && text != *"");
+    let retry = RetryAfter::parse(b"60 (say \"later\" (please))").unwrap();
+    assert!(retry.comment.unwrap() == *"say \"later\" (please)");
+    let codings = ["gzip", "gzip;q=0.5", "gzip;q=2"]
+        .map(|value| AcceptEncoding::parse(value.as_bytes()).unwrap().q());
+    assert_eq!(codings, [None, Some(500), None]);
+    let media = ContentType::parse(b"message/CPIM").unwrap();
+    assert!(media.is(b"Message", b"cpim"));
+    assert!(!media.is(b"text", b"cpim") && !media.is(b"message", b"text"));
+}

@@ -433,6 +433,52 @@ fn the_two_histories_are_told_apart_by_their_type() {
     );
 }
 
+/// The text that names an element is its own and whole; elsewhere text says nothing.
+#[test]
+fn an_element_is_known_by_its_text_and_no_other() {
+    let delivery = |inner: &str| {
+        let text = entity(&format!(
+            "<d:deliver xmlns:d='urn:example:b' active='true'>{inner}</d:deliver>"
+        ));
+        entities(&text, foreign()).unwrap()[0].1.offline_delivery
+    };
+    for inner in [
+        "a &amp; b",
+        " a &amp; b\t",
+        "<x/>a &amp; b",
+        "<x>no</x>a &amp; b",
+    ] {
+        assert_eq!(delivery(inner), Some(OfflineDelivery::On), "{inner}");
+    }
+    for inner in ["", "a b", "a &amp; b c", "<x>a &amp; b</x>", "<x/>"] {
+        assert_eq!(delivery(inner), None, "{inner}");
+    }
+    let barred = one(&entity(
+        "<isb-settings><incoming-session-barring active='true'>false</incoming-session-barring></isb-settings>",
+    ));
+    assert_eq!(barred.sessions, Some(Barring::Barred));
+    let unsaid = one(&entity(
+        "<isb-settings><incoming-session-barring>true</incoming-session-barring></isb-settings>",
+    ));
+    assert_eq!(unsaid.sessions, None);
+}
+
+#[test]
+fn a_path_may_have_eight_elements() {
+    let path = |count: usize| &["a", "b", "c", "d", "e", "f", "g", "h", "i"][..count];
+    let of = |count| {
+        dialect(vec![named(
+            Setting::Visibility,
+            element("urn:x", path(count)),
+        )])
+    };
+    assert!(of(Dialect::MAX_PATH).is_ok());
+    assert_eq!(
+        of(Dialect::MAX_PATH + 1),
+        Err(DialectError::Path(Setting::Visibility))
+    );
+}
+
 #[test]
 fn of_several_entities_ours_is_found_by_its_id() {
     let isb = |active: &str| {

@@ -186,6 +186,11 @@ fn a_request_is_judged_by_each_header_that_must_be_right() {
             ParseErrorKind::HeaderValue,
         ),
         (
+            "<sip:p2.example;lr>",
+            "<sip:p2.example;lr>,",
+            ParseErrorKind::HeaderValue,
+        ),
+        (
             "SUBSCRIBE sip:bob@example.com",
             "SUBSCRIBE sip:bob@",
             ParseErrorKind::Uri,

@@ -472,6 +472,10 @@ fn tel_becomes_sip_by_rfc_3261_19_1_6() {
         assert_eq!(tel.to_sip(domain, &mut [0; 64]), None);
     }
     assert!(tel.is_global() && tel.digits().eq(*b"1"));
+    let Uri::Tel(local) = uri("tel:1;phone-context=+4") else {
+        panic!()
+    };
+    assert!(!local.is_global());
 }
 
 #[test]

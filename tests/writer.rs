@@ -577,3 +577,9 @@ fn any_message_reads_back_as_it_was_meant() {
         );
     }
 }
+
+#[test]
+fn texts_give_back_what_they_hold() {
+    assert_eq!(Text::new("a, b").unwrap().as_str(), "a, b");
+    assert_eq!(Quoted::new("a \"b\"").unwrap().as_str(), "a \"b\"");
+}

@@ -150,7 +150,7 @@ const REACHED: [&str; 22] = [
 fn anything_may_happen_in_any_order() {
     let missing = RefCell::new(SEEN.to_vec());
     let runs = RefCell::new(Reached::new());
-    let seeds = std::env::var("SEEDS").ok();
+    let seeds = std::env::var("OMA_IM_RUNS").ok();
     let seeds = seeds.map_or(600, |seeds| seeds.parse().unwrap());
     let all = for_each_seed(0..seeds, |setup, ops| {
         let (first, reached) = transcript(setup, ops, Inline::<4, 16, 4096>::new());

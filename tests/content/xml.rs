@@ -97,7 +97,7 @@ fn what_it_takes_it_reads_like_another_reader() {
         "\u{feff}<a/>",
         "<?xml version='1.0'?><a></a >",
         "<?xml version=\"1.0\" encoding='utf-8' standalone='yes' ?>\n<!-- x --><a b = 'c'\td=\"e\"/><!-- y -->\n",
-        "<a>x<!-- y -->z<![CDATA[<&]]>&lt;&#x41;&#66;&apos;&quot;&gt;&amp;</a>",
+        "<a>x<!-- y -->z<![CDATA[<&&amp;]]>&lt;&#x41;&#66;&apos;&quot;&gt;&amp;</a>",
         "<a>line\r\nline\rline\nline&#13;</a>",
         "<a b='x&#10;y'>\u{e9}\u{1f600}</a>",
         "<p:a xmlns:p='urn:1' p:b='c' b='d'><p:a xmlns:p='urn:2' p:b='c'/><p:c/></p:a>",

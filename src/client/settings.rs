@@ -212,8 +212,8 @@ impl Engine<'_> {
     /// A refresh that is due, a wait that is over, or the end of what was published.
     pub(crate) fn step_settings(&mut self) -> Progress {
         let (now, config) = (self.core.now, self.core.policy.publication());
-        let due = self.core.settings.publication.due_from();
-        if due.is_none_or(|due| due > now) {
+        let machine = &self.core.settings.publication;
+        if !self.is_time(machine.due_from(), machine.deadline()) {
             return Progress::Nothing;
         }
         let step = self.core.settings.publication.timeout(now, &config);

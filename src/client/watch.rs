@@ -212,8 +212,7 @@ impl Engine<'_> {
     pub(crate) fn step_watches(&mut self) -> Progress {
         let now = self.core.now;
         let due = |row: Option<&Subscription<DIALOG>>| {
-            row.and_then(Subscription::due_from)
-                .is_some_and(|at| at <= now)
+            row.is_some_and(|row| self.is_time(row.due_from(), row.deadline()))
         };
         let Some(watch) = Watch::ALL
             .into_iter()

@@ -439,3 +439,27 @@ fn an_idle_day_costs_one_wake_up_for_each_pair_of_refreshes() {
         assert_eq!(left, published, "{what}");
     }
 }
+
+/// With keep-alives the device is awake before a refresh is due, and still refreshes once.
+#[test]
+fn refreshes_stay_together_between_keep_alives() {
+    for later in [0, 2 * MINUTE, 20 * MINUTE] {
+        let mut world: World = World::new(45);
+        world.phone("alice", Transport::Tcp);
+        world.register_all();
+        world.run(later);
+        publish(&mut world, BARRED);
+        world.run(HOUR);
+        let count = |world: &World| {
+            ["REGISTER", "PUBLISH"].map(|method| attempts(world, "alice", method).len())
+        };
+        let before = count(&world);
+        world.run(24 * HOUR);
+        let after = count(&world);
+        assert!(world.phones[ALICE].client.stats().wake_ups > 100);
+        // Every 3,000 s, each with its challenge at most.
+        let [registers, publishes] = [0, 1].map(|at| after[at] - before[at]);
+        assert_eq!(registers, publishes, "{later}");
+        assert!((28..=58).contains(&registers), "{registers}");
+    }
+}

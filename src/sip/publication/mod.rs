@@ -538,6 +538,7 @@ impl<D: Copy> Publication<D> {
     }
 
     /// From when on [`timeout`](Self::timeout) has something to do, at the deadline or before it.
+    /// [`Instant::ZERO`]: at once.
     pub fn due_from(&self) -> Option<Instant> {
         match &self.state {
             State::Published(held) => Some(held.lease.renewed_from().min(held.expires_at())),

@@ -593,6 +593,7 @@ impl Usage {
     }
 
     /// From when on [`timeout`](Self::timeout) has something to do, at the deadline or before it.
+    /// [`Instant::ZERO`]: at once.
     pub fn due_from(&self) -> Option<Instant> {
         match self.state {
             State::Subscribed(Subscribed {

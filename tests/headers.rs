@@ -1154,4 +1154,9 @@ fn what_is_not_there_is_not_found() {
     let media = ContentType::parse(b"message/CPIM").unwrap();
     assert!(media.is(b"Message", b"cpim"));
     assert!(!media.is(b"text", b"cpim") && !media.is(b"message", b"text"));
+    assert!(media.charset().is_none());
+    let plain = ContentType::parse(b"text/plain;charset=\"UTF-8\"").unwrap();
+    assert!(plain.charset().unwrap().eq(*b"UTF-8"));
+    let contact = Contact::parse(b"<sip:a@b>;expires=60").unwrap();
+    assert_eq!((contact.reg_id(), contact.instance()), (None, None));
 }

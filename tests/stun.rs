@@ -79,7 +79,7 @@ fn an_error_response_gives_its_code() {
         &b""[..],
         SOFTWARE,
         b"\x00\x09\x00\x04\x00\x00\x02\x00",
-        b"\x00\x09\x00\x04\x00\x00\x04\x64",
+        b"\x00\x09\x00\x04\x00\x00\x03\x64",
         b"\x00\x09\x00\x04\x00\x00\x04\x65",
     ] {
         assert_eq!(error(without), Some(Outcome::Refused(500)));

@@ -583,3 +583,17 @@ fn texts_give_back_what_they_hold() {
     assert_eq!(Text::new("a, b").unwrap().as_str(), "a, b");
     assert_eq!(Quoted::new("a \"b\"").unwrap().as_str(), "a \"b\"");
 }
+
+/// RFC 3261 §20.17.
+#[test]
+fn a_date_is_written() {
+    let mut out = [0; 256];
+    let mut w = MessageWriter::request(&mut out, Method::Info, uri("sip:a"));
+    w.header(Name::Date, SipDate(1_289_683_320_000));
+    let len = w.no_body().finish().unwrap();
+    let text = std::str::from_utf8(&out[..len]).unwrap();
+    assert!(
+        text.contains("\r\nDate: Sat, 13 Nov 2010 21:22:00 GMT\r\n"),
+        "{text}"
+    );
+}

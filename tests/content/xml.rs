@@ -189,6 +189,10 @@ fn dtd_entities_and_instructions_are_refused() {
     ] {
         assert_eq!(fault(document), Kind::XmlForbidden, "{document}");
     }
+    // What is no name is no entity either, but a fault.
+    for document in ["<a>&b c;</a>", "<a>&1;</a>", "<a>&;</a>"] {
+        assert_eq!(fault(document), Kind::Xml, "{document}");
+    }
 }
 
 #[test]

@@ -396,3 +396,19 @@ fn what_was_told_makes_room_for_what_waits() {
     assert!(drain.contains(" PUBLISH "), "{drain}");
     run.finish();
 }
+
+// What came by the one-way flow of the P-CSCF is answered by ours, also if both end before the answer is taken: a
+// sequence that the fuzzer found.
+#[test]
+fn nothing_goes_out_on_the_flow_of_the_p_cscf() {
+    let (setup, ops) = draw(include_bytes!("corpus/ops/answer-after-the-set.bin"));
+    let mut run = Run::new(&setup, Inline::<4, 16, 4096>::new()).unwrap();
+    for op in [Op::WallClock(0), Op::Register, Op::Serve(Vec::new())] {
+        run.step(&op);
+    }
+    run.all(&ops);
+    let answered = run
+        .transcript()
+        .contains("FlowId(2) SIP/2.0 400 Bad Request");
+    assert!(answered, "{}", run.transcript());
+}

@@ -445,6 +445,8 @@ impl Engine<'_> {
 
     /// Puts bytes into the slot for stateless answers; without room they are dropped and counted.
     pub(crate) fn one_shot(&mut self, flow: FlowId, bytes: OneShotBytes) {
+        // The flow can be on its way to its end before they go: then nothing tells any more which one answers for it.
+        let flow = self.flow(flow).map_or(flow, |flow| flow.answers);
         if self
             .core
             .one_shots

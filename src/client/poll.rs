@@ -156,8 +156,7 @@ impl<'a> Engine<'a> {
         loop {
             let one = self.core.one_shots.front().copied()?;
             if self.can_send(one.flow) {
-                let flow = self.flow(one.flow).map_or(one.flow, |flow| flow.answers);
-                return Some(OneShot { flow, ..one });
+                return Some(one);
             }
             self.core.one_shots.pop_front();
             if let OneShotBytes::Block(block) = one.bytes {

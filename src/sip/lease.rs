@@ -2,7 +2,7 @@
 //!
 //! A renewal has a window: it goes out at its end at the latest, and from its beginning on if the
 //! device is awake anyway, so that renewals of about the same time fall together. Those of about
-//! the same length fall together from their second on, whenever they began ([`Lease::together`]).
+//! the same length fall together from their second on, whenever they began.
 
 use super::registration::RefreshRule;
 use crate::time::Instant;

@@ -264,16 +264,16 @@ impl Engine<'_> {
         let Some(row) = self.core.watches.row_mut(watch) else {
             return;
         };
-        let step = if status.is_success() {
-            row.ok(now, &config, message)
-        } else {
-            let min = message
-                .header(Name::MinExpires)
-                .and_then(|value| scan::parse_u32(value).ok());
-            row.interval_too_brief(&config, min)
-        };
+        if status.is_success() {
+            let step = row.ok(now, &config, message);
+            self.watch_step(watch, step, Some(why));
+            return self.refresh_together();
+        }
+        let min = message
+            .header(Name::MinExpires)
+            .and_then(|value| scan::parse_u32(value).ok());
+        let step = row.interval_too_brief(&config, min);
         self.watch_step(watch, step, Some(why));
-        self.refresh_together();
     }
 
     /// A SUBSCRIBE failed.

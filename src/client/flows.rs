@@ -5,31 +5,33 @@
 //! datagrams a stream beside it. The driver opens flows; the client says which and counts the
 //! attempts, so that the driver hands out the next candidate of its list each time. When the list
 //! of one next hop is at its end, the other one is tried, if it is not registered by itself
-//! (outbound), and then the wait of RFC 5626 §4.5 begins.
+//! (outbound), and then the wait of RFC 5626 §4.5 begins. How flows end is in [`ends`], how they are kept
+//! open in [`keep_alive`].
+
+mod ends;
+mod keep_alive;
 
 use core::net::{IpAddr, SocketAddr};
 
 use crate::arena::Block;
 use crate::client::account::Field;
 use crate::client::credentials::AuthPlace;
-use crate::client::engine::{Engine, OneShotBytes, Role};
+use crate::client::engine::{Engine, Role};
 use crate::client::event::{CloseReason, FlowInfo, OpenFailure, Origin, Purpose};
-use crate::client::ims::ProtectedLoss;
 use crate::client::requests::Step;
 use crate::client::serve::reliability;
-use crate::client::slots::{Machine, Request, RequestKind, RequestState, Wire};
 use crate::config::{KeepAlive as KeepAlivePolicy, Nat, Transport};
 use crate::id::{FlowId, OpenId, PathId};
 use crate::limits::{MAX_CANDIDATES, MAX_FLOWS, MAX_PATHS};
 use crate::sip::backoff::{Backoff, BackoffConfig, OtherFlows};
-use crate::sip::keepalive::{Indication, Interval, KeepAlive, KeepAliveAction, KeepAliveConfig};
+use crate::sip::keepalive::{Indication, KeepAlive};
 use crate::sip::registration::{
     Failure as RegisterFailure, Registration, RegistrationConfig, State,
 };
 use crate::time::Instant;
 use crate::wire::framer::{Framer, Limits};
 use crate::wire::message::MAX_HEAD;
-use crate::wire::stun::{self, TransactionId};
+use crate::wire::stun::TransactionId;
 
 /// How long a flow must stand to count as one that works, in milliseconds, where no keep-alive
 /// shows it: the shorter base time of RFC 5626 §4.5.
@@ -531,154 +533,6 @@ impl Engine<'_> {
         }
     }
 
-    /// A flow is gone: the driver or the client closed it.
-    pub(crate) fn flow_gone(&mut self, id: FlowId) {
-        let Some(at) = self.core.flows.iter().position(|flow| flow.id == id) else {
-            return;
-        };
-        let flow = self.core.flows.swap_remove(at);
-        note!(info, "flow {} is gone", id.0);
-        self.flow_lost_under(id);
-        let Some(path_id) = flow.path else { return };
-        let loss = self.protected_gone(id);
-        let outlives_main = self.outlives_main();
-        let Some(path) = self.path_mut(path_id) else {
-            return;
-        };
-        if path.long == (LongFlow::Open { flow: id }) {
-            path.long = LongFlow::None;
-        }
-        match loss {
-            ProtectedLoss::Other => return,
-            ProtectedLoss::Path => {}
-            ProtectedLoss::None if path.state != (PathState::Up { flow: id }) => return,
-            ProtectedLoss::None => {}
-        }
-        path.state = PathState::Down;
-        if loss == ProtectedLoss::None && outlives_main {
-            return;
-        }
-        let registering = matches!(path.registration.state(), State::Registering { .. });
-        let others = self.other_flows(path_id);
-        let (now, random) = (self.core.now, self.core.entropy.u32());
-        let config = self.core.policy.registration();
-        match self.core.role {
-            Role::Registrant if registering => {
-                // RFC 3263 §4.3: a transport that fails under a request sends it to the next server.
-                self.drop_register(path_id);
-                self.reset_auth(path_id);
-                if let Some(path) = self.path_mut(path_id) {
-                    path.failover = Some(RegisterFailure::TransportFailed);
-                }
-                self.next_candidate(path_id);
-            }
-            Role::Registrant | Role::Leaving { .. } => {
-                let Some(path) = self.path_mut(path_id) else {
-                    return;
-                };
-                let step = path.registration.flow_lost(now, &config, others, random);
-                self.registration_step(path_id, step);
-            }
-            Role::Adopted if now.since(flow.since) >= STABLE => {
-                if let Some(path) = self.path_mut(path_id) {
-                    path.backoff.succeeded();
-                }
-                self.open_main(path_id);
-            }
-            // RFC 5626 §4.5: one that did not work is not replaced at once.
-            Role::Adopted => self.reopen_later(path_id),
-            Role::Idle => {}
-        }
-    }
-
-    /// Closes the flows of a path that has no more use for them.
-    pub(crate) fn shut(&mut self, path_id: PathId) {
-        self.last_words(path_id);
-        if path_id == PathId(0) {
-            self.drop_security();
-        }
-        if let Some(path) = self.path_mut(path_id) {
-            path.state = PathState::Down;
-            path.long = LongFlow::None;
-            path.reopen = None;
-            path.failover = None;
-        }
-        while let Some(id) = self
-            .core
-            .flows
-            .iter()
-            .find(|flow| flow.path == Some(path_id))
-            .map(|flow| flow.id)
-        {
-            self.drop_flow(id, CloseReason::NotNeeded);
-        }
-    }
-
-    /// RFC 6665 §4.1.3, RFC 3261 §8.2.6: a request that came by a flow is answered before that is closed, the
-    /// NOTIFY too that ends the registration. Nothing waits for the answer to be repeated.
-    fn last_words(&mut self, path_id: PathId) {
-        for at in 0..self.txns.len() {
-            let Some(txn) = self.txns.get_mut(at) else {
-                break;
-            };
-            let Machine::Server { response, .. } = &mut txn.machine else {
-                continue;
-            };
-            let due = response.filter(|_| txn.wire == Wire::Due);
-            let of = self.core.flows.iter().find(|flow| flow.id == txn.flow);
-            if let Some((block, flow)) = due.zip(of.filter(|flow| flow.path == Some(path_id))) {
-                *response = None;
-                let by = flow.answers;
-                self.one_shot(by, OneShotBytes::Block(block));
-            }
-        }
-    }
-
-    /// Forgets a flow and has the driver close it; its path is not told.
-    pub(crate) fn drop_flow(&mut self, id: FlowId, why: CloseReason) {
-        if let Some(at) = self.core.flows.iter().position(|flow| flow.id == id) {
-            self.core.flows.swap_remove(at);
-        }
-        self.flow_lost_under(id);
-        self.close(id, why);
-    }
-
-    /// Has the driver close a flow, and deals with the loss.
-    pub(crate) fn fail_flow(&mut self, id: FlowId, why: CloseReason) {
-        self.close(id, why);
-        self.flow_gone(id);
-    }
-
-    /// Whether bytes can still go out on a flow: it is open, or it works and will be closed: it cannot
-    /// be read any further and its peer is told why, or it is needed no longer.
-    pub(crate) fn can_send(&self, id: FlowId) -> bool {
-        let works = |(of, why): &(FlowId, CloseReason)| {
-            *of == id && matches!(why, CloseReason::Framing | CloseReason::NotNeeded)
-        };
-        self.flow(id).is_some() || self.core.closing.iter().any(works)
-    }
-
-    fn close(&mut self, id: FlowId, why: CloseReason) {
-        // One place for each flow that there can be; a driver that opens more without draining
-        // closes them itself.
-        note!(info, "flow {} is to be closed: {:?}", id.0, why);
-        if self.core.closing.push_back((id, why)).is_err() {
-            count!(self, flows_refused);
-        }
-    }
-
-    /// `Client::flow_closed`. A close that waits to be polled is no longer wanted: the driver may
-    /// use the number again.
-    pub(crate) fn flow_closed(&mut self, id: FlowId) {
-        for _ in 0..self.core.closing.len() {
-            if let Some(close) = self.core.closing.pop_front().filter(|(of, _)| *of != id) {
-                // It was there before.
-                let _ = self.core.closing.push_back(close);
-            }
-        }
-        self.flow_gone(id);
-    }
-
     /// `Client::network_changed`: every flow is worthless, every address given out is wrong.
     pub(crate) fn network_changed(&mut self) {
         while let Some(id) = self.core.flows.first().map(|flow| flow.id) {
@@ -769,110 +623,6 @@ impl Engine<'_> {
         (0..self.core.policy.hops)
             .map(PathId)
             .find(|path| self.is_usable(*path))
-    }
-
-    // Keep-alive.
-
-    pub(crate) fn keep_alive_config(&self) -> KeepAliveConfig {
-        match self.core.policy.keep_alive {
-            KeepAlivePolicy::Auto | KeepAlivePolicy::Supervised => KeepAliveConfig::MAINS,
-            KeepAlivePolicy::Battery => KeepAliveConfig::BATTERY,
-            KeepAlivePolicy::Options => KeepAliveConfig {
-                options: Some(Interval::DATAGRAM),
-                ..KeepAliveConfig::MAINS
-            },
-            KeepAlivePolicy::Off => KeepAliveConfig::OFF,
-        }
-    }
-
-    pub(crate) fn indicate(&mut self, id: FlowId, indications: &[Indication]) {
-        if self.core.policy.keep_alive == KeepAlivePolicy::Off {
-            return;
-        }
-        let (now, config) = (self.core.now, self.keep_alive_config());
-        let random = self.core.entropy.u32();
-        if let Some(keep) = self.flow_mut(id).and_then(|flow| flow.keep.as_mut()) {
-            keep.indicated(now, &config, indications, random);
-        }
-    }
-
-    /// Does what the keep-alive machine of a flow says.
-    pub(crate) fn keep_alive_action(&mut self, id: FlowId, action: KeepAliveAction) {
-        match action {
-            KeepAliveAction::Nothing => {}
-            KeepAliveAction::SendPing => {
-                if let Some(flow) = self.flow_mut(id) {
-                    flow.pong = Pong::Due;
-                }
-                self.one_shot(id, OneShotBytes::Ping);
-            }
-            KeepAliveAction::SendStun => {
-                let mut fresh = [0; 12];
-                for (to, from) in fresh.chunks_mut(4).zip([
-                    self.core.entropy.u32(),
-                    self.core.entropy.u32(),
-                    self.core.entropy.u32(),
-                ]) {
-                    to.copy_from_slice(&from.to_be_bytes());
-                }
-                if let Some(flow) = self.flow_mut(id) {
-                    flow.stun = TransactionId(fresh);
-                }
-                self.one_shot(id, OneShotBytes::Stun(stun::request(TransactionId(fresh))));
-            }
-            KeepAliveAction::ResendStun => {
-                if let Some(stun) = self.flow(id).map(|flow| flow.stun) {
-                    self.one_shot(id, OneShotBytes::Stun(stun::request(stun)));
-                }
-            }
-            KeepAliveAction::SendOptions => self.send_options(id),
-            KeepAliveAction::Answered => self.flow_succeeded(id),
-            KeepAliveAction::FlowFailed => self.fail_flow(id, CloseReason::NoPong),
-        }
-    }
-
-    pub(crate) fn flow_succeeded(&mut self, id: FlowId) {
-        if let Some(path) = self.flow(id).and_then(|flow| flow.path)
-            && let Some(path) = self.path_mut(path)
-        {
-            path.registration.flow_succeeded();
-            path.backoff.succeeded();
-        }
-    }
-
-    fn send_options(&mut self, id: FlowId) {
-        let Some(path) = self.flow(id).and_then(|flow| flow.path) else {
-            return;
-        };
-        let under_way = self.requests.iter().any(|request| {
-            request.kind == RequestKind::KeepAlive
-                && request.state != RequestState::Free
-                && request.path == path
-        });
-        let Ok(row) = self.free_message_row() else {
-            return;
-        };
-        if under_way || !self.is_safe(id) {
-            return;
-        }
-        let order = self.next_id();
-        let since = self.core.now;
-        if let Some((block, cuts)) = self.draft_options()
-            && let Some(request) = self.requests.get_mut(row.0)
-        {
-            note!(debug, "request {} queued: keep-alive", order);
-            *request = Request {
-                state: RequestState::Queued,
-                kind: RequestKind::KeepAlive,
-                block: Some(block),
-                cuts,
-                order,
-                since,
-                cseq: 1,
-                path,
-                ..Request::FREE
-            };
-        }
     }
 
     /// When paths and flows have something to do.
